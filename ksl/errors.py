@@ -1,0 +1,422 @@
+"""One tree of errors, each with a code and a page in `docs/errors/`.
+
+The code says where an error arose (families: KSL0xx and KSL1xx build rules, KSL2xx configuration and
+discovery, KSL3xx triggers, KSL4xx engine and replay, KSL5xx store, KSL6xx CLI, HTTP and TUI, KSL7xx
+credentials, KSL8xx models and agents). The base class says what to do about it:
+
+- `FixCode`: an author's code must change.
+- `FixRequest`: whoever asked must ask differently (an input, a flag, a setting).
+- `TryAgain`: nothing is wrong with the request; the same one may succeed later.
+- `AskPerson`: somebody must look at the machine or at the run.
+
+Errors enter the log as data (type, message, step), never as pickled objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class KslError(Exception):
+    """Anything ksl itself has to say. `str()` is the whole message, without the code."""
+
+    code: ClassVar[str] = "KSL000"
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+    def explain(self) -> str:
+        """The paragraph shown to a person: code, message, where to read more."""
+        return f"{self.code} {self}\nSee docs/errors/{self.code}.md"
+
+
+class FixCode(KslError):
+    """An author's code must change before this can work."""
+
+
+class FixRequest(KslError):
+    """The request, input or setting must change before this can work."""
+
+
+class TryAgain(KslError):
+    """The same request may succeed later."""
+
+
+class AskPerson(KslError):
+    """A person must look at the machine or at the run."""
+
+
+# --- what an author catches or raises ---------------------------------------------------------------
+
+
+class StepFailed(Exception):
+    """A step of this run failed and its retry policy gave up. Raised at the step's `await`.
+
+    The same failure, with the same text, is raised on every replay. `step_id` is the bare id
+    (`charge-card#0`), `type` the name of the exception's class, `attempts` how many were made.
+    """
+
+    def __init__(self, message: str, *, type: str, step_id: str, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.type = type
+        self.step_id = step_id
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        return f"step {self.step_id} failed: {self.type}: {self.message}"
+
+
+class StepInterrupted(StepFailed):
+    """An `at_most_once` step was under way when the process died; it is not run again."""
+
+
+class FatalError(Exception):
+    """Raise it in an action or a body: no retry of the step or of the run."""
+
+
+class RetryLater(Exception):
+    """Raise it in an action: the next attempt is not made before `after` has passed.
+
+    `after` is a duration: "30s", a number of seconds, or a timedelta.
+    """
+
+    def __init__(self, message: str = "", *, after: Any = 0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class HookTimeout(Exception):
+    """Nobody answered the hook within its timeout. Raised at the hook's `await`."""
+
+
+class HookRejected(Exception):
+    """Somebody rejected the hook. `reason` is what they wrote. Raised at the hook's `await`."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+# --- build rules met at definition or run time ------------------------------------------------------
+
+
+class MalformedDefinition(FixCode):
+    """A decorator was given something it cannot turn into an action or a workflow."""
+
+    code = "KSL010"
+
+
+# --- KSL2xx configuration and discovery -------------------------------------------------------------
+
+
+class ConfigUnreadable(FixRequest):
+    """ksl.toml cannot be read or is not TOML."""
+
+    code = "KSL200"
+
+
+class UnknownSetting(FixRequest):
+    """ksl.toml or the environment names a setting that does not exist."""
+
+    code = "KSL201"
+
+
+class BadSetting(FixRequest):
+    """A setting has a value that cannot be used."""
+
+    code = "KSL202"
+
+
+class NotAProject(FixRequest):
+    """No ksl.toml here or in a folder above."""
+
+    code = "KSL203"
+
+
+class ImportFailed(FixCode):
+    """One or more modules of the project failed to import."""
+
+    code = "KSL204"
+
+
+class DuplicateSlug(FixCode):
+    """Two definitions of one kind share a slug."""
+
+    code = "KSL205"
+
+
+class UnsafeBind(FixRequest):
+    """The server was asked to listen beyond this machine without a token."""
+
+    code = "KSL206"
+
+
+class NoColumnPositions(FixRequest):
+    """The interpreter was started without column positions, which step ids need."""
+
+    code = "KSL207"
+
+
+class FolderExists(FixRequest):
+    """`ksl init` would overwrite something."""
+
+    code = "KSL208"
+
+
+# --- KSL4xx engine and replay -----------------------------------------------------------------------
+
+
+class UnknownWorkflow(FixRequest):
+    """No workflow has this slug."""
+
+    code = "KSL400"
+
+
+class ReplayMismatch(AskPerson):
+    """The code asked for something other than what this run's history holds.
+
+    The run is held, not failed: its history is intact, and the old code lets it go on.
+    Raised only while replaying.
+    """
+
+    code = "KSL401"
+
+
+class InputDrift(AskPerson):
+    """A recorded step was asked for again with another input."""
+
+    code = "KSL402"
+
+
+class UnknownSite(FixCode):
+    """A step was called from a place that the workflow's source does not show."""
+
+    code = "KSL403"
+
+
+class ActionIsLeaf(FixCode):
+    """An action called another step; actions are leaves."""
+
+    code = "KSL404"
+
+
+class RealIoInBody(FixCode):
+    """A workflow body did real I/O, used a thread, or waited for another event loop."""
+
+    code = "KSL405"
+
+
+class NotEncodable(FixCode):
+    """A value does not survive a round trip through JSON."""
+
+    code = "KSL406"
+
+
+class InvalidInput(FixRequest):
+    """An input does not fit its schema. `errors` lists `{"loc": [...], "msg": "..."}`."""
+
+    code = "KSL407"
+
+    def __init__(self, message: str, errors: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.errors = errors or []
+
+
+class InvalidOutput(FixCode):
+    """A workflow returned something that does not fit its output annotation."""
+
+    code = "KSL408"
+
+
+class WrongState(FixRequest):
+    """The run's state does not allow what was asked."""
+
+    code = "KSL409"
+
+
+class RunStuck(FixCode):
+    """The body waits for something that can never happen."""
+
+    code = "KSL410"
+
+
+class RunawayBody(FixCode):
+    """The body went through too many loop turns without waiting for anything recorded."""
+
+    code = "KSL411"
+
+
+class TooManySteps(FixCode):
+    """The run recorded more steps than `limits.steps` allows."""
+
+    code = "KSL412"
+
+
+class PayloadTooLarge(FixRequest):
+    """A value is larger than `limits.payload`."""
+
+    code = "KSL413"
+
+
+class UnknownRun(FixRequest):
+    """No run has this id."""
+
+    code = "KSL414"
+
+
+class PoisonRun(AskPerson):
+    """The process died five times while this run was being advanced, with no progress between."""
+
+    code = "KSL415"
+
+
+class OutsideRun(FixCode):
+    """Something that only exists inside a run was used outside one."""
+
+    code = "KSL416"
+
+
+class WorkflowGone(AskPerson):
+    """A run's workflow is no longer in the project."""
+
+    code = "KSL417"
+
+
+class UnknownHook(FixRequest):
+    """No hook has this token, or the run has no such hook."""
+
+    code = "KSL420"
+
+
+class HookAnswered(FixRequest):
+    """The hook was answered before. One answer wins; this one changed nothing."""
+
+    code = "KSL421"
+
+
+class HookClosed(FixRequest):
+    """The hook expired, or its run ended."""
+
+    code = "KSL422"
+
+
+class IdempotencyConflict(FixRequest):
+    """The idempotency key was used before with another input."""
+
+    code = "KSL430"
+
+
+# --- KSL5xx store -----------------------------------------------------------------------------------
+
+
+class StoreUnopenable(AskPerson):
+    """The data folder or the database cannot be opened."""
+
+    code = "KSL500"
+
+
+class StoreFull(TryAgain):
+    """The disk has no space. Nothing of the refused request was stored."""
+
+    code = "KSL501"
+
+
+class StoreFailed(AskPerson):
+    """A write or a flush failed. The server stops: what the disk holds is no longer certain."""
+
+    code = "KSL502"
+
+
+class StoreBusy(TryAgain):
+    """SQLite stayed locked longer than the busy timeout."""
+
+    code = "KSL503"
+
+
+class FolderHeld(TryAgain):
+    """Another ksl process holds the data folder."""
+
+    code = "KSL504"
+
+
+class DamagedEvent(AskPerson):
+    """An event's checksum does not match its content. Only its own run is held."""
+
+    code = "KSL505"
+
+
+class SchemaTooNew(AskPerson):
+    """The database was written by a newer ksl."""
+
+    code = "KSL506"
+
+
+# --- KSL6xx CLI, HTTP and TUI -----------------------------------------------------------------------
+
+
+class Unauthorised(FixRequest):
+    """The request carries no valid bearer token."""
+
+    code = "KSL600"
+
+
+class HostRefused(FixRequest):
+    """The Host header names a host this server does not answer for."""
+
+    code = "KSL601"
+
+
+class OriginRefused(FixRequest):
+    """A state-changing request came from a foreign web page."""
+
+    code = "KSL602"
+
+
+class BodyTooLarge(FixRequest):
+    """The request body is larger than `limits.body`."""
+
+    code = "KSL603"
+
+
+class BadJson(FixRequest):
+    """The text is not strict JSON (RFC 8259)."""
+
+    code = "KSL604"
+
+
+class NotFound(FixRequest):
+    """Nothing is at this address."""
+
+    code = "KSL605"
+
+
+class ServerUnreachable(TryAgain):
+    """No server answers at the address."""
+
+    code = "KSL606"
+
+
+class PortInUse(FixRequest):
+    """Another program listens on the port."""
+
+    code = "KSL607"
+
+
+class BadMediaType(FixRequest):
+    """The body's content type is not one that this address takes."""
+
+    code = "KSL608"
+
+
+class BadRequest(FixRequest):
+    """A parameter, header or flag has a value that cannot be used."""
+
+    code = "KSL609"
+
+
+class ShuttingDown(TryAgain):
+    """The server is stopping and takes no new work."""
+
+    code = "KSL610"

@@ -1,0 +1,126 @@
+"""What every log must do: append changes in order, tell when they are stored, answer questions.
+
+A `Change` is everything one turn of one run adds. It is stored whole or not at all. Changes are stored in
+the order of `append`, many to a transaction; `stored` callbacks run in that order after the commit, as plain
+callbacks of the host loop (never inside a task, since a run is drained from them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from ksl.errors import KslError
+from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+
+T = TypeVar("T")
+
+
+class Change(msgspec.Struct):
+    """One turn of one run.
+
+    `run`, `timers_set`, `timers_cleared` and `hooks` are written in the same transaction as the events they
+    follow from. `run` and `hooks` rows replace whole rows with the same key.
+    """
+
+    run_id: str
+    events: list[Event] = []
+    run: RunRow | None = None
+    timers_set: list[TimerRow] = []
+    timers_cleared: list[TimerRow] = []
+    hooks: list[HookRow] = []
+    stored: Callable[[], None] | None = None  # called once, after the commit
+    lost: Callable[[KslError], None] | None = None  # called once instead, when it was not stored
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    rows: list[T]
+    next_cursor: str | None
+
+
+class FeedRow(msgspec.Struct, frozen=True):
+    """An event with its place in the whole log, the cursor of the change feed."""
+
+    rowid: int
+    event: Event
+
+
+class StoreStats(msgspec.Struct, frozen=True):
+    batches: int  # transactions committed by this process
+    events: int  # events in them
+    pending: int  # changes not yet committed
+    commit_seconds: tuple[tuple[float, int], ...]  # cumulative histogram: (upper bound in s, count)
+    commit_seconds_sum: float
+    database_bytes: int
+    wal_bytes: int
+
+
+class Store(Protocol):
+    """Times are Unix milliseconds, UTC. Reads see what is committed, nothing newer.
+
+    Errors: StoreFull when the disk has no space (the change is lost, later ones may succeed); StoreFailed
+    when a write or flush failed (fatal: every later append is lost too); DamagedEvent from `events` when a
+    checksum does not match.
+    """
+
+    def append(self, change: Change) -> None:
+        """Queues the change; returns at once. Must be called on the host loop's thread."""
+        ...
+
+    async def flush(self) -> None:
+        """Returns when everything appended before the call is stored or lost."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def wake_on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back on the host loop after each commit that held events; returns the unsubscriber."""
+        ...
+
+    async def run(self, run_id: str) -> RunRow | None: ...
+
+    async def runs(
+        self, where: RunFilter, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[RunRow]:
+        """Newest first (by creation order)."""
+        ...
+
+    async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None: ...
+
+    async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
+        """All runs in these states, oldest first. For recovery at start."""
+        ...
+
+    async def run_counts(self) -> dict[RunStatus, int]: ...
+
+    async def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[Event]:
+        """Ascending `seq`, those above `after`. Values kept aside are put back in place."""
+        ...
+
+    async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
+        """First and newest event of each run that has any: where input, output and error are."""
+        ...
+
+    async def feed(self, after: int, *, limit: int = 1000) -> list[FeedRow]: ...
+
+    async def feed_end(self) -> int:
+        """The newest rowid, 0 for an empty log."""
+        ...
+
+    async def hook(self, token_hash: bytes) -> HookRow | None: ...
+
+    async def hooks(self, *, run_id: str | None = None, only_open: bool = True) -> list[HookRow]:
+        """Oldest first."""
+        ...
+
+    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
+        """Timers due at or before the moment, earliest first, ties by run and step."""
+        ...
+
+    async def next_timer_ms(self) -> int | None: ...
+
+    async def stats(self) -> StoreStats: ...

@@ -1,0 +1,26 @@
+"""In: nothing. Out: the values every room speaks: runs, events, hooks, timers, what is asked of the log.
+
+**Invariant:** everything here is data. Nothing reads a clock, a disk or the network.
+"""
+
+from ksl.records.event import EVENT_TYPES, Event, EventType, Meta
+from ksl.records.hook import HookRow, HookStatus
+from ksl.records.run import FINISHED, STATUS_LABELS, RunFilter, RunRow, RunStatus, Trigger
+from ksl.records.timer import TimerKind, TimerRow
+
+__all__ = [
+    "EVENT_TYPES",
+    "FINISHED",
+    "STATUS_LABELS",
+    "Event",
+    "EventType",
+    "HookRow",
+    "HookStatus",
+    "Meta",
+    "RunFilter",
+    "RunRow",
+    "RunStatus",
+    "TimerKind",
+    "TimerRow",
+    "Trigger",
+]

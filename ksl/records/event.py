@@ -1,0 +1,59 @@
+"""One immutable row of the log."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+EventType = Literal[
+    "run_created",
+    "run_started",
+    "step_started",
+    "step_completed",
+    "step_retrying",
+    "step_failed",
+    "step_cancelled",
+    "sleep_started",
+    "sleep_completed",
+    "hook_created",
+    "hook_resumed",
+    "hook_rejected",
+    "hook_expired",
+    "run_retrying",
+    "run_held",
+    "run_released",
+    "run_completed",
+    "run_failed",
+    "run_cancel_requested",
+    "run_cancelled",
+    "timer_started",
+    "timer_fired",
+]
+EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
+
+
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known about an event beside the thing itself. Times are Unix milliseconds, UTC."""
+
+    attempt: int = 0  # which attempt of the step this is the outcome of, from 1; 0: not an attempt
+    started_at_ms: int = 0
+    finished_at_ms: int = 0
+    after: int = 0  # seq of the newest event the body had seen when it asked for this step
+    by: str = ""  # who acted, for hooks and operations on a run
+    fatal: bool = False  # the failure forbids every retry
+    kind: str = ""  # what the step is: action, workflow, agent, llm, sleep, hook, timer
+    callee: str = ""  # slug of what was called
+
+
+class Event(msgspec.Struct, frozen=True):
+    """`seq` counts from 1 within a run, without gaps. `data` and `input` are JSON text in UTF-8."""
+
+    run_id: str
+    seq: int
+    type: EventType
+    step: str | None  # bare step id, "charge-card#0"; shown to users as "step:charge-card#0"
+    at_ms: int
+    data: bytes | None = None
+    input: bytes | None = None
+    meta: Meta | None = None
