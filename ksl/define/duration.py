@@ -29,7 +29,7 @@ def parse_duration(value: Duration) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The short form, to the millisecond: "1h30m", "1.5s", "250ms", "0s". A negative one gets a minus sign."""
+    """The short form, to the millisecond: "1h30m", "1.5s", "250ms", "0s"; with a minus sign if negative."""
     if seconds < 0:
         return "-" + format_duration(-seconds)
     ms = round(seconds * 1000)
@@ -57,14 +57,13 @@ def format_size(size: int) -> str:
     """The short form in powers of 1024, to one decimal: "1MiB", "1.5KiB", "812B"."""
     if size < 1024:
         return f"{size}B"
-    amount = float(size)
-    for unit in ("KiB", "MiB", "GiB"):
-        amount /= 1024
+    amount = size / 1024
+    unit = "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
         # 1023.95 would print as "1024KiB"
         if amount < 1023.95:
             break
-    else:
-        amount, unit = amount / 1024, "TiB"
+        amount, unit = amount / 1024, larger
     return f"{amount:.1f}".removesuffix(".0") + unit
 
 

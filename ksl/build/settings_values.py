@@ -1,0 +1,140 @@
+"""What each setting takes: a reader per key, from the value as given to the value as used.
+
+A reader raises ValueError with what it accepts, worded to follow "it takes".
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ksl.define.duration import DURATION_FORMS, SIZE_FORMS, parse_duration, parse_size
+
+Reader = Callable[[object], object]
+
+
+def as_typed(read: Reader, value: object) -> object:
+    """A value from the environment or the command line, where a number is text, as the file would hold it."""
+    if isinstance(value, str) and read in _WHOLE:
+        digits = value.strip().replace("_", "")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 18:
+            return int(digits)
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError("text in quotes, on one line")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > 100:
+        raise ValueError("a name in quotes, of 1 to 100 characters on one line")
+    return value.strip()
+
+
+def _module_folder(value: object) -> str:
+    # Modules below it are imported under the folder's name, so each part must be one that Python can import.
+    parts = value.split("/") if isinstance(value, str) else []
+    if not parts or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        raise ValueError('a folder below the project that Python can import, like "workflows" or "app/flows"')
+    return "/".join(parts)
+
+
+def _host(value: object) -> str:
+    if not isinstance(value, str) or not value or any(c.isspace() or c in "/@" for c in value):
+        raise ValueError('a host name or an address, like "127.0.0.1"; the port has a key of its own')
+    return value.removeprefix("[").removesuffix("]")
+
+
+def _url(value: object) -> str:
+    if value == "":
+        return ""
+    if not isinstance(value, str) or not _is_base_url(value):
+        raise ValueError('an address like "https://ksl.example.org", or "" for http://host:port')
+    return value.rstrip("/")
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it is the check
+    except ValueError:
+        return False
+    extras = parts.query or parts.fragment or parts.username
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not extras and text.isprintable()
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value).isprintable() or not Path(value).name:
+        raise ValueError('the path of a file, like ".ksl/ksl.db"')
+    return Path(value).expanduser()
+
+
+def _one_of(*choices: str) -> Reader:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(" or ".join(f'"{choice}"' for choice in choices))
+        return value
+
+    return read
+
+
+def _whole(least: int, most: int) -> Reader:
+    def read(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+def _duration(value: Any) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise ValueError(f"{DURATION_FORMS}, and 0 keeps for ever") from None
+
+
+def _size(least: int, most: int, limit: str) -> Reader:
+    def read(value: Any) -> int:
+        try:
+            size = parse_size(value)
+        except ValueError:
+            size = -1
+        if not least <= size <= most:
+            raise ValueError(f"{SIZE_FORMS}, from 1KiB to {limit}")
+        return size
+
+    return read
+
+
+_PORT = _whole(0, 65_535)
+_CONCURRENCY = _whole(1, 100_000)
+_STEPS = _whole(1, 10_000_000)
+_WHOLE = (_PORT, _CONCURRENCY, _STEPS)
+
+READERS: dict[str, dict[str, Reader]] = {
+    "project": {
+        "name": _name,
+        "workflows": _module_folder,
+        "actions": _module_folder,
+        "agents": _module_folder,
+        "triggers": _module_folder,
+    },
+    "server": {"host": _host, "port": _PORT, "public_url": _url},
+    "store": {"path": _path, "durability": _one_of("full", "process")},
+    "queue": {"concurrency": _CONCURRENCY},
+    "retention": {"finished_runs": _duration},
+    # SQLite takes no value of a thousand million bytes or more, and an event holds more than its value.
+    "limits": {
+        "body": _size(1 << 10, 512 << 20, "512MiB"),
+        "payload": _size(1 << 10, 512 << 20, "512MiB"),
+        "steps": _STEPS,
+    },
+    "models": {"default": _text},
+}

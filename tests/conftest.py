@@ -1,0 +1,16 @@
+"""What holds for every test: no ksl setting of the machine leaks in, and chance repeats itself."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# Servers started by tests inherit this environment, so it is cleaned before anything can look at it.
+for name in [name for name in os.environ if name.startswith("KSL_")]:
+    del os.environ[name]
+
+# The same examples on every run: what fails in CI fails here. `HYPOTHESIS_PROFILE=search` looks further.
+settings.register_profile("house", deadline=None, derandomize=True, database=None)
+settings.register_profile("search", deadline=None, max_examples=2_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
