@@ -1,0 +1,250 @@
+"""Actions: typed leaf functions, the steps that do something in the world."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from threading import Event as ThreadEvent
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints, overload
+
+from ksl.define.codec import ArgumentsCodec, Codec, Json
+from ksl.define.duration import parse_duration
+from ksl.define.retry import ONCE, Retry
+from ksl.define.seam import current_run, in_action
+from ksl.define.slug import check_slug, slug_of, title_of
+from ksl.errors import ActionIsLeaf, MalformedDefinition
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Duration = str | float | timedelta
+Effect = Literal["at_least_once", "at_most_once"]
+Scope = Literal["organization", "project", "user"]
+
+
+def _quiet(_message: str, _fields: Mapping[str, Any]) -> None:
+    """Where progress goes outside a run."""
+
+
+@dataclass
+class ActionContext:
+    """What an action may know of the attempt it is. A parameter with this annotation is not input.
+
+    `idempotency_key` is equal on every attempt of the step: hand it to services that take one. `cancelled` is
+    set when the run was cancelled while a plain `def` action is under way.
+    """
+
+    run_id: str = ""
+    step_id: str = ""
+    attempt: int = 1
+    idempotency_key: str = ""
+    log: Any = None
+    workspace: Path | None = None
+    credentials: Any = None
+    cancelled: ThreadEvent = field(default_factory=ThreadEvent)
+    _report: Callable[[str, Mapping[str, Any]], None] = field(default=_quiet, repr=False)
+
+    def progress(self, message: str, /, **fields: Any) -> None:
+        """Tells whoever watches the run how far this attempt is. Not recorded in the history."""
+        self._report(message, fields)
+
+
+class Action(Generic[P, R]):
+    """A function that became a step. `.run(...)` inside a run is the durable step; calling the object itself
+    is the plain function."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        slug: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,
+        concurrency: int | None = None,
+        rate: str | None = None,
+        credentials: Sequence[Any] = (),
+        effect: Effect = "at_least_once",
+    ) -> None:
+        where = f"action {function.__qualname__}"
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise MalformedDefinition(f"{where} is a generator. An action returns one value: collect into a list.")
+        if effect not in ("at_least_once", "at_most_once"):
+            raise MalformedDefinition(f'{where}: effect is "at_least_once" or "at_most_once", not {effect!r}.')
+        if concurrency is not None and concurrency < 1:
+            raise MalformedDefinition(f"{where}: concurrency={concurrency} would never let it run; it starts at 1.")
+        self.function = function
+        self.slug = check_slug(slug or slug_of(function.__name__), where=where)
+        self.name = name or title_of(self.slug)
+        self.description = description if description is not None else inspect.getdoc(function) or ""
+        self.retry = retry or ONCE
+        self.timeout_s = None if timeout is None else parse_duration(timeout)
+        self.concurrency = concurrency
+        self.rate = None if rate is None else parse_rate(rate, where=where)
+        self.credentials = tuple(credentials)
+        self.effect: Effect = effect
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.context_parameter = _context_parameter(function)
+        self.arguments = ArgumentsCodec(function, where=f"action {self.slug}", skip=self.context_parameter)
+        self.output = Codec(
+            lambda: get_type_hints(function, include_extras=True).get("return", Any),
+            where=f"action {self.slug}, its return annotation",
+            lazy=True,
+        )
+        functools.update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<action {self.slug}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """The plain function, for unit tests and for other plain code."""
+        return self.function(*args, **kwargs)
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """A durable step inside a run; elsewhere executes at once with the same validation."""
+        run = current_run()
+        if run is None:
+            return self._at_once(args, kwargs)
+        return cast("Coroutine[Any, Any, R]", run.action(self, args, kwargs, sys._getframe(1), None))
+
+    def scope(self, scope: Scope) -> ScopedAction[P, R]:
+        """Pins where credentials are looked up."""
+        if scope not in ("organization", "project", "user"):
+            raise MalformedDefinition(f'{self!r}: a scope is "organization", "project" or "user", not {scope!r}.')
+        return ScopedAction(self, scope)
+
+    def prepare(self) -> None:
+        """Builds the schemas; MalformedDefinition when an annotation has none."""
+        self.arguments.prepare()
+        self.output.prepare()
+
+    def input_schema(self) -> Json:
+        return self.arguments.schema()
+
+    def output_schema(self) -> Json:
+        return self.output.schema()
+
+    def call(self, data: bytes, context: ActionContext) -> Any:
+        """Calls the function with a stored input: a coroutine for `async def`, else the value."""
+        positional, values = self.arguments.decode(data)
+        if self.context_parameter is not None:
+            values[self.context_parameter] = context
+        return self.function(*positional, **values)
+
+    def _at_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, R]:
+        leaf = in_action.get()
+        if leaf is not None:
+            raise ActionIsLeaf(
+                f"action {leaf} called {self.slug}.run(...). Actions are leaves: call the plain function "
+                f"({self.function.__name__}(...)) or make a workflow that runs both."
+            )
+        return self._execute(self.arguments.encode(args, kwargs))
+
+    async def _execute(self, data: bytes) -> R:
+        import asyncio
+
+        token = in_action.set(self.slug)
+        try:
+            if self.is_async:
+                value = await self.call(data, ActionContext())
+            else:
+                value = await asyncio.to_thread(self.call, data, ActionContext())
+        finally:
+            in_action.reset(token)
+        return self.output.decode(self.output.encode(value, root="output"))
+
+
+class ScopedAction(Generic[P, R]):
+    """An action with the scope of its credentials pinned."""
+
+    def __init__(self, action: Action[P, R], scope: Scope) -> None:
+        self.action = action
+        self.pinned = scope
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        run = current_run()
+        if run is None:
+            return self.action._at_once(args, kwargs)  # pyright: ignore[reportPrivateUsage]
+        return cast("Coroutine[Any, Any, R]", run.action(self.action, args, kwargs, sys._getframe(1), self.pinned))
+
+
+class ActionDecorator:
+    """`@action(...)` with options, not yet given its function."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[ActionContext, P], Awaitable[R]], /) -> Action[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Action[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[ActionContext, P], R], /) -> Action[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Action[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Any:
+        return Action(function, **self._options)
+
+
+@overload
+def action(function: Callable[Concatenate[ActionContext, P], Awaitable[R]], /) -> Action[P, R]: ...
+@overload
+def action(function: Callable[P, Awaitable[R]], /) -> Action[P, R]: ...
+@overload
+def action(function: Callable[Concatenate[ActionContext, P], R], /) -> Action[P, R]: ...
+@overload
+def action(function: Callable[P, R], /) -> Action[P, R]: ...
+@overload
+def action(
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    retry: Retry | None = None,
+    timeout: Duration | None = None,
+    concurrency: int | None = None,
+    rate: str | None = None,
+    credentials: Sequence[Any] = (),
+    effect: Effect = "at_least_once",
+) -> ActionDecorator: ...
+def action(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Makes an action of a function.
+
+    `async def` runs on the event loop, a plain `def` in a worker thread. `timeout` bounds each attempt,
+    `concurrency` how many run at once in the process, `rate` ("10/s", "100/m") how many start. With
+    `effect="at_most_once"` the start is recorded first and a step cut off by a crash is not run again.
+    """
+    if function is None:
+        return ActionDecorator(**options)
+    return Action(function)
+
+
+def parse_rate(text: str, *, where: str) -> tuple[float, float]:
+    """("10/s") -> (10.0, 1.0): how many starts in how many seconds."""
+    count, _, unit = text.partition("/")
+    try:
+        period_s = parse_duration(unit if unit[:1].isdigit() else f"1{unit}")
+        starts = float(count)
+        if not starts > 0 or not period_s > 0:
+            raise ValueError
+    except ValueError:
+        raise MalformedDefinition(
+            f'{where}: rate={text!r} cannot be read. Write starts per time: "10/s", "100/m", "5/30s".'
+        ) from None
+    return starts, period_s
+
+
+def _context_parameter(function: Callable[..., Any]) -> str | None:
+    """The parameter annotated ActionContext, found without resolving the other annotations."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = parameter.annotation
+        if hint is ActionContext:
+            return name
+        if isinstance(hint, str) and hint.rpartition(".")[2] == "ActionContext":
+            return name
+    return None

@@ -1,0 +1,74 @@
+"""The seam between what an author writes and what runs it.
+
+Author-facing objects (`Action.run`, `Context.sleep` ...) see a run only through `RunSeam`; an engine puts one
+on the event loop that a body runs on, as its attribute `ksl_run`. Below it stands a second seam, `engine.durable.Durable`:
+what must survive a crash. Ids, schemas, retries and replay checks are ksl's own and stay between the two.
+"""
+
+from __future__ import annotations
+
+from asyncio.events import (
+    _get_running_loop,  # pyright: ignore[reportPrivateUsage]  # as fast as it gets; asyncio's own modules use it
+)
+from collections.abc import Awaitable
+from contextvars import ContextVar
+from datetime import datetime
+from random import Random
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from ksl.define.action import Action
+    from ksl.define.workflow import Workflow
+
+# Set while an action executes, on the loop or in a thread: actions are leaves.
+in_action: ContextVar[str | None] = ContextVar("ksl_in_action", default=None)
+
+
+class RunSeam(Protocol):
+    """One run, as its body sees it. `frame` is the author's frame: its position names the call site."""
+
+    run_id: str
+
+    def action(
+        self,
+        action: Action[Any, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType,
+        scope: str | None,
+    ) -> Awaitable[Any]: ...
+
+    def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]: ...
+
+    def sleep(self, wanted: Any, frame: FrameType) -> Awaitable[None]: ...
+
+    def hook(self, spec: HookSpec, frame: FrameType) -> HookHandle: ...
+
+    def now(self) -> datetime: ...
+
+    @property
+    def random(self) -> Random: ...
+
+
+class HookSpec(msgspec.Struct, frozen=True):
+    schema: Any
+    timeout_s: float | None
+    name: str | None
+    title: str | None
+    details: Any
+    get: str
+
+
+class HookHandle(Protocol):
+    token: str
+    url: str
+
+    def wait(self) -> Awaitable[Any]: ...
+
+
+def current_run() -> RunSeam | None:
+    """The run whose body is executing right now, or None (an action, a test, a script)."""
+    return getattr(_get_running_loop(), "ksl_run", None)
