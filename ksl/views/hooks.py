@@ -1,0 +1,44 @@
+"""Waiting hooks, as they are shown to an authenticated user: with their URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ksl.log.store import Store
+from ksl.records import HookRow
+from ksl.views.times import rfc3339, rfc3339_or_none
+from ksl.views.values import JsonObject, value_of
+
+
+async def hooks_json(
+    store: Store, url_of: Callable[[HookRow], str], *, run_id: str | None = None
+) -> JsonObject:
+    """`{"hooks": [...]}`: those that take an answer, oldest first."""
+    rows = await store.hooks(run_id=run_id, only_open=True)
+    return {"hooks": [hook_json(row, url_of(row)) for row in rows]}
+
+
+def hook_json(row: HookRow, url: str | None) -> JsonObject:
+    return {
+        "run_id": row.run_id,
+        "step": row.step,
+        "workflow": row.workflow,
+        "name": row.name,
+        "title": row.title,
+        "details": value_of(row.details),
+        "schema": value_of(row.schema),
+        "created_at": rfc3339(row.created_at_ms),
+        "expires_at": rfc3339_or_none(row.expires_at_ms),
+        "url": url,
+    }
+
+
+def answer_json(row: HookRow) -> JsonObject:
+    """What became of a hook, for whoever answered it as an authenticated user."""
+    return {
+        "run_id": row.run_id,
+        "step": row.step,
+        "status": row.status,
+        "answered_at": rfc3339_or_none(row.answered_at_ms),
+        "answered_by": row.answered_by,
+    }

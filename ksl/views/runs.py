@@ -1,0 +1,168 @@
+"""Runs: one, and lists of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ksl.define.duration import parse_duration
+from ksl.errors import BadRequest
+from ksl.log.store import Store
+from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus
+from ksl.views.events import event_json, unknown_run
+from ksl.views.spans import spans_json
+from ksl.views.steps import steps_json
+from ksl.views.times import parse_rfc3339, rfc3339, rfc3339_or_none
+from ksl.views.values import JsonObject, is_object, items_of, value_of
+
+INCLUDES = frozenset({"events", "steps", "trace", "logs"})
+
+_LAST_OF: dict[RunStatus, str] = {
+    RunStatus.SUCCEEDED: "run_completed",
+    RunStatus.FAILED: "run_failed",
+    RunStatus.CANCELLED: "run_cancelled",
+}
+
+
+async def run_json(
+    store: Store,
+    run_id: str,
+    *,
+    include: frozenset[str] = frozenset(),
+    logs: list[dict[str, object]] | None = None,
+) -> JsonObject:
+    """A run, with what `include` names of "events", "steps", "trace", "logs".
+
+    Shape:   `trace` is `{"spans": [...]}`; `logs` is what the caller passed in: the store has none.
+    Errors:  UnknownRun; DamagedEvent when an event that is asked for does not match its checksum.
+    """
+    row, first, last = await _row_and_ends(store, run_id)
+    shown = run_row_json(row, first, last)
+    if include & {"events", "steps", "trace"}:
+        events = await store.events(run_id)
+        if "events" in include:
+            shown["events"] = [event_json(event) for event in events]
+        if "steps" in include:
+            shown["steps"] = steps_json(events)
+        if "trace" in include:
+            shown["trace"] = {"spans": spans_json(row, events)}
+    if "logs" in include:
+        shown["logs"] = logs or []
+    return shown
+
+
+async def runs_json(
+    store: Store, where: RunFilter, *, cursor: str | None = None, limit: int = 100
+) -> JsonObject:
+    """`{"runs": [...], "next_cursor"}`, newest first."""
+    page = await store.runs(where, cursor=cursor, limit=limit)
+    ends = await store.ends([row.run_id for row in page.rows])
+    nothing = (None, None)
+    return {
+        "runs": [run_row_json(row, *ends.get(row.run_id, nothing)) for row in page.rows],
+        "next_cursor": page.next_cursor,
+    }
+
+
+def run_row_json(row: RunRow, first: Event | None, last: Event | None) -> JsonObject:
+    """`first` and `last` are the run's first and newest event: where its input and its outcome are."""
+    output: Any = None
+    error: Any = None
+    if last is not None and row.status is RunStatus.SUCCEEDED and last.type == "run_completed":
+        output = value_of(last.data)
+    # A held run's reason is what a person needs to see, and it has the shape of an error.
+    elif last is not None and (row.status, last.type) in _WITH_ERROR:
+        error = value_of(last.data)
+    return {
+        "run_id": row.run_id,
+        "workflow": row.workflow,
+        "status": row.status.value,
+        "trigger": row.trigger,
+        "triggered_at": rfc3339(row.triggered_at_ms),
+        "started_at": rfc3339_or_none(row.started_at_ms),
+        "finished_at": rfc3339_or_none(row.finished_at_ms),
+        "attempt": row.attempt,
+        "input": None if first is None else value_of(first.data),
+        "output": output,
+        "error": error,
+        "subscriber": row.subscriber,
+        "code_version": row.code_version,
+        "waiting_on": list(map(_waiting_json, items_of(row.waiting_on))),
+    }
+
+
+_WITH_ERROR = {(RunStatus.FAILED, "run_failed"), (RunStatus.HELD, "run_held")}
+
+
+def run_filter(
+    *, workflow: str | None = None, status: str | None = None, since: str | None = None, now_ms: int
+) -> RunFilter:
+    """The filter that a query string or flags ask for.
+
+    Shape:   `status` may name several, with commas; `since` is a duration back from `now_ms`, or a moment.
+    Errors:  BadRequest naming the key.
+    """
+    return RunFilter(
+        workflow=workflow or None,
+        statuses=_statuses(status) if status else (),
+        since_ms=_since_ms(since, now_ms) if since else None,
+    )
+
+
+def include_of(text: str | None) -> frozenset[str]:
+    """ "events,steps" as the set of them. BadRequest naming what is unknown."""
+    names = {name for part in (text or "").split(",") if (name := part.strip())}
+    if unknown := sorted(names - INCLUDES):
+        raise BadRequest(
+            f'include: there is no "{unknown[0]}" to include; known are {", ".join(sorted(INCLUDES))}.'
+        )
+    return frozenset(names)
+
+
+def _statuses(text: str) -> tuple[RunStatus, ...]:
+    known = {status.value: status for status in RunStatus}
+    names = [name for part in text.split(",") if (name := part.strip().lower())]
+    for name in names:
+        if name not in known:
+            raise BadRequest(f'status: there is no status "{name}"; known are {", ".join(known)}.')
+    return tuple(dict.fromkeys(known[name] for name in names))
+
+
+def _since_ms(text: str, now_ms: int) -> int:
+    try:
+        return now_ms - round(parse_duration(text) * 1000)
+    except ValueError:
+        pass
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise BadRequest(
+            f'since: "{text}" is neither a stretch of time back from now, like "30m" or "2d", '
+            'nor a moment like "2026-11-21T12:00:00Z".'
+        ) from None
+
+
+def _waiting_json(item: Any) -> Any:
+    """Moments are stored as Unix milliseconds."""
+    if is_object(item) and isinstance(due := item.get("due"), int):
+        return {**item, "due": rfc3339(due)}
+    return item
+
+
+async def _row_and_ends(store: Store, run_id: str) -> tuple[RunRow, Event | None, Event | None]:
+    # The row and the events are two reads, and a commit may fall between them. A finished row without its
+    # last event, or the other way round, is read again: a run must not be shown as done without its outcome.
+    tries = 3
+    while True:
+        tries -= 1
+        row = await store.run(run_id)
+        if row is None:
+            raise unknown_run(run_id)
+        first, last = (await store.ends([run_id])).get(run_id, (None, None))
+        if last is None or _agree(row, last) or not tries:
+            return row, first, last
+
+
+def _agree(row: RunRow, last: Event) -> bool:
+    if row.status in FINISHED:
+        return last.type == _LAST_OF[row.status]
+    return last.type not in _LAST_OF.values()

@@ -1,0 +1,123 @@
+"""A run's steps, folded from its events.
+
+A step shows up with its first recorded event: one in flight whose start was not recorded (only an
+`at_most_once` step records it) is not known to the log, and so not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from ksl.records import Event, EventType
+from ksl.views.times import rfc3339_or_none
+from ksl.views.values import JsonObject, is_object, value_of
+
+StepStatus = Literal[
+    "running", "retrying", "sleeping", "waiting", "succeeded", "failed", "cancelled", "reopened"
+]
+
+# What is not in the table is no step of the author's: the body's own timers, and the run's events.
+_STATUS_AFTER: dict[EventType, StepStatus] = {
+    "step_started": "running",
+    "step_completed": "succeeded",
+    "step_retrying": "retrying",
+    "step_failed": "failed",
+    "step_cancelled": "cancelled",
+    "sleep_started": "sleeping",
+    "sleep_completed": "succeeded",
+    "hook_created": "waiting",
+    "hook_resumed": "succeeded",
+    "hook_rejected": "failed",
+    "hook_expired": "failed",
+}
+_BEGINNINGS: frozenset[EventType] = frozenset({"step_started", "sleep_started", "hook_created"})
+
+
+class StepState(msgspec.Struct):
+    """A step as its events so far say. Times are Unix milliseconds."""
+
+    id: str
+    kind: str
+    status: StepStatus
+    callee: str = ""
+    attempts: int = 0
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    input: bytes | None = None
+    output: bytes | None = None
+    error: Any = None
+
+
+def steps_json(events: Iterable[Event]) -> list[JsonObject]:
+    """In the order of their first events."""
+    return [step_json(step) for step in fold_steps(events)]
+
+
+def fold_steps(events: Iterable[Event]) -> list[StepState]:
+    steps: dict[str, StepState] = {}
+    for event in events:
+        if event.type == "run_retrying":
+            for step_id in _reopened(event):
+                if (step := steps.get(step_id)) is not None:
+                    step.status, step.finished_at_ms, step.error = "reopened", None, None
+        elif event.step is not None and event.type in _STATUS_AFTER:
+            step = steps.get(event.step)
+            if step is None:
+                step = steps[event.step] = StepState(event.step, _kind(event), _STATUS_AFTER[event.type])
+            _apply(step, event)
+    return list(steps.values())
+
+
+def step_json(step: StepState) -> JsonObject:
+    return {
+        "id": step.id,
+        "kind": step.kind,
+        "callee": step.callee or None,
+        "status": step.status,
+        "attempts": step.attempts,
+        "started_at": rfc3339_or_none(step.started_at_ms),
+        "finished_at": rfc3339_or_none(step.finished_at_ms),
+        "input": value_of(step.input),
+        "output": value_of(step.output),
+        "error": step.error,
+    }
+
+
+def _apply(step: StepState, event: Event) -> None:
+    meta = event.meta
+    step.status = _STATUS_AFTER[event.type]
+    if event.input is not None:
+        step.input = event.input
+    if meta is not None:
+        step.callee = meta.callee or step.callee
+        step.attempts = max(step.attempts, meta.attempt)
+    if step.started_at_ms is None:
+        step.started_at_ms = (meta.started_at_ms if meta else 0) or event.at_ms
+    if event.type in _BEGINNINGS:
+        return
+    if event.type == "step_retrying":
+        step.error = value_of(event.data)
+        return
+    step.finished_at_ms = (meta.finished_at_ms if meta else 0) or event.at_ms
+    if step.status == "succeeded":
+        step.output, step.error = event.data, None
+    else:
+        step.error = value_of(event.data)
+    if step.kind not in ("sleep", "hook"):
+        step.attempts = max(step.attempts, 1)
+
+
+def _kind(event: Event) -> str:
+    if event.meta is not None and event.meta.kind:
+        return event.meta.kind
+    group = event.type.partition("_")[0]
+    return "action" if group == "step" else group
+
+
+def _reopened(event: Event) -> list[str]:
+    data = value_of(event.data)
+    ids: list[str] = data.get("reopened", []) if is_object(data) else []
+    return [step.removeprefix("step:") for step in ids]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ksl.records import Event, EventType, Meta
+from ksl.views.steps import steps_json
+
+
+def history(*rows: tuple[EventType, str | None, bytes | None, Meta | None]) -> list[Event]:
+    return [
+        Event("r1", seq, type_, step, seq * 1000, data=data, meta=meta)
+        for seq, (type_, step, data, meta) in enumerate(rows, start=1)
+    ]
+
+
+def test_a_step_that_failed_once_and_then_succeeded_has_two_attempts_and_no_error() -> None:
+    events = history(
+        ("run_created", None, b"null", None),
+        (
+            "step_retrying",
+            "score#0",
+            b'{"type":"OSError","message":"no"}',
+            Meta(attempt=1, started_at_ms=1500),
+        ),
+        ("step_completed", "score#0", b"7", Meta(attempt=2, started_at_ms=2500, finished_at_ms=2900)),
+    )
+    assert steps_json(events) == [
+        {
+            "id": "score#0",
+            "kind": "action",
+            "callee": None,
+            "status": "succeeded",
+            "attempts": 2,
+            "started_at": "1970-01-01T00:00:01.500Z",
+            "finished_at": "1970-01-01T00:00:02.900Z",
+            "input": None,
+            "output": 7,
+            "error": None,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "status"),
+    [
+        ([("step_started", "pay#0")], "action", "running"),
+        ([("step_retrying", "pay#0")], "action", "retrying"),
+        ([("step_failed", "pay#0")], "action", "failed"),
+        ([("step_cancelled", "pay#0")], "action", "cancelled"),
+        ([("sleep_started", "sleep#0")], "sleep", "sleeping"),
+        ([("sleep_started", "sleep#0"), ("sleep_completed", "sleep#0")], "sleep", "succeeded"),
+        ([("hook_created", "hook#0")], "hook", "waiting"),
+        ([("hook_created", "hook#0"), ("hook_resumed", "hook#0")], "hook", "succeeded"),
+        ([("hook_created", "hook#0"), ("hook_rejected", "hook#0")], "hook", "failed"),
+        ([("hook_created", "hook#0"), ("hook_expired", "hook#0")], "hook", "failed"),
+    ],
+)
+def test_the_newest_event_of_a_step_gives_its_status(
+    rows: list[tuple[EventType, str]], kind: str, status: str
+) -> None:
+    [step] = steps_json(history(*[(type_, step, None, None) for type_, step in rows]))
+    assert (step["kind"], step["status"]) == (kind, status)
+
+
+def test_the_bodys_own_timers_are_no_steps() -> None:
+    events = history(("timer_started", "timer#0", None, None), ("timer_fired", "timer#0", None, None))
+    assert steps_json(events) == []
+
+
+def test_a_step_that_a_retry_of_the_run_reopens_is_no_longer_failed() -> None:
+    events = history(
+        ("step_failed", "pay#0", b'{"type":"OSError"}', Meta(attempt=1)),
+        ("run_retrying", None, b'{"reopened":["pay#0"]}', None),
+    )
+    [step] = steps_json(events)
+    assert shown(step) == ("reopened", 1, None, None)
+
+
+def test_a_sleep_that_waits_has_no_end_yet() -> None:
+    [step] = steps_json(history(("sleep_started", "sleep#0", b'{"due":"2026-11-21T12:00:00.000Z"}', None)))
+    assert shown(step) == ("sleeping", 0, None, None)
+
+
+def shown(step: dict[str, Any]) -> tuple[object, ...]:
+    return step["status"], step["attempts"], step["finished_at"], step["error"]
