@@ -165,6 +165,12 @@ class FolderExists(FixRequest):
     code = "KSL208"
 
 
+class SourceMissing(FixCode):
+    """A workflow's source cannot be found, so its steps cannot be told apart."""
+
+    code = "KSL209"
+
+
 # --- KSL4xx engine and replay -----------------------------------------------------------------------
 
 

@@ -1,0 +1,203 @@
+"""Imports a project's modules and collects what they define.
+
+What goes wrong is collected, not raised, so that `ksl build` can show all of it at once; `raise_if_broken`
+is for a server, which wants all or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ksl.build.failure import ImportFailure, import_failure, relative
+from ksl.build.loader import ProjectFinder, require_positions
+from ksl.build.sites import DefinitionKind, KindOf, SiteTable, site_table
+from ksl.build.source import SourceFile, wrapped_chain
+from ksl.errors import DuplicateSlug, ImportFailed, UnknownWorkflow
+
+if TYPE_CHECKING:
+    from ksl.define.action import Action
+    from ksl.define.workflow import Workflow
+
+FOLDERS = ("workflows", "actions", "agents", "triggers")
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Two definitions of one kind with one slug; the places are file:line. The first is the one in use."""
+
+    kind: DefinitionKind
+    slug: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.slug!r} is defined at {self.first} and again at {self.second}"
+
+
+@dataclass(slots=True)
+class Project:
+    """What a project folder defines, by slug, and what kept the rest from loading."""
+
+    folder: Path
+    workflows: dict[str, Workflow[Any, Any]] = field(default_factory=dict[str, Any])
+    actions: dict[str, Action[..., Any]] = field(default_factory=dict[str, Any])
+    agents: dict[str, Any] = field(default_factory=dict[str, Any])
+    triggers: dict[str, Any] = field(default_factory=dict[str, Any])
+    tables: dict[str, SiteTable] = field(default_factory=dict[str, SiteTable])  # one for each workflow
+    failures: list[ImportFailure] = field(default_factory=list[ImportFailure])
+    duplicates: list[Duplicate] = field(default_factory=list[Duplicate])
+    files: dict[str, SourceFile] = field(
+        default_factory=dict[str, SourceFile]
+    )  # parsed workflow files, by absolute path
+    finder: ProjectFinder | None = None
+
+    def code_version(self, slug: str) -> str:
+        """A short hash of the source of a workflow's file and of the files of the workflows it runs."""
+        if slug not in self.tables:
+            raise UnknownWorkflow(f"this project has no workflow {slug!r}.")
+        versions = {(relative(table.file, self.folder), table.version) for table in self._reached(slug)}
+        return hashlib.sha256(repr(sorted(versions)).encode()).hexdigest()[:12]
+
+    def raise_if_broken(self) -> None:
+        """Errors: ImportFailed for the modules that did not load, else DuplicateSlug."""
+        if self.failures:
+            lines = "".join(f"\n  {failure}" for failure in self.failures)
+            raise ImportFailed(
+                f"{_count(len(self.failures), 'module')} of {self.folder} did not load:{lines}\n"
+                "`ksl build` shows the tracebacks; `ksl serve --keep-going` serves what did load."
+            )
+        if self.duplicates:
+            lines = "".join(f"\n  {duplicate}" for duplicate in self.duplicates)
+            raise DuplicateSlug(
+                f"{_count(len(self.duplicates), 'slug')} used twice:{lines}\nRename one of each."
+            )
+
+    def _reached(self, slug: str) -> list[SiteTable]:
+        reached = {slug: self.tables[slug]}
+        pending = [slug]
+        while pending:
+            for site in self.tables[pending.pop()].sites:
+                if site.kind == "workflow" and site.callee in self.tables and site.callee not in reached:
+                    reached[site.callee] = self.tables[site.callee]
+                    pending.append(site.callee)
+        return list(reached.values())
+
+
+def discover(
+    folder: Path | str,
+    *,
+    names: Sequence[str] = FOLDERS,
+    kind_of: KindOf | None = None,
+    is_context: Callable[[object], bool] | None = None,
+) -> Project:
+    """Import every module below the folders `names` of the project at `folder`, in sorted order.
+
+    The project's finder stays installed, so that imports written inside functions work at run time, until
+    `unload`. `kind_of` and `is_context` tell definitions from other objects, by default by ksl's own classes.
+    Errors: NoColumnPositions; everything else is collected in the project.
+    """
+    require_positions()
+    if kind_of is None or is_context is None:
+        from ksl.build import kinds
+
+        kind_of, is_context = kind_of or kinds.kind_of, is_context or kinds.is_context
+    finder = ProjectFinder(Path(folder), names)
+    finder.install()
+    project = Project(finder.root, finder=finder)
+    loaded = [_load(project, name, file) for name, file in _modules(finder.root, names)]
+    modules = [module for module in loaded if module is not None]
+    _Collector(project, kind_of).collect(modules)
+    # Only now: a call may name a workflow of a module that was loaded later.
+    _make_tables(project, kind_of, is_context)
+    return project
+
+
+def unload(project: Project) -> None:
+    """Take the project's modules out of `sys.modules` and its folder off `sys.path`."""
+    if project.finder is not None:
+        project.finder.uninstall()
+
+
+def _modules(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    files: set[Path] = set()
+    for name in names:
+        for folder, inner, leaves in os.walk(root / name):
+            inner[:] = [each for each in inner if not each.startswith(".") and each != "__pycache__"]
+            files.update(Path(folder, leaf) for leaf in leaves if leaf.endswith(".py") and leaf[0] != ".")
+    for file in sorted(files):
+        parts = file.relative_to(root).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
+
+
+def _load(project: Project, name: str, file: Path) -> ModuleType | None:
+    try:
+        module = importlib.import_module(name)
+        if module.__file__ != str(file):
+            raise ImportError(f"{file.name} is hidden by {module.__file__}, which is the module {name} too")
+        return module
+    except (Exception, SystemExit) as error:
+        project.failures.append(import_failure(error, module=name, file=file, root=project.folder))
+        return None
+
+
+class _Collector:
+    """Sorts what modules define into a project. One object met in several modules is one definition."""
+
+    def __init__(self, project: Project, kind_of: KindOf) -> None:
+        self._project = project
+        self._kind_of = kind_of
+        self._by_kind: dict[str, dict[str, Any]] = {
+            "action": project.actions,
+            "workflow": project.workflows,
+            "agent": project.agents,
+        }
+        self._places: dict[int, str] = {}
+
+    def collect(self, modules: list[ModuleType]) -> None:
+        for module in modules:
+            for name, value in list(vars(module).items()):
+                known = self._kind_of(value)
+                if known is not None and known[0] in self._by_kind and id(value) not in self._places:
+                    self._places[id(value)] = self._place(module, name, value)
+                    self._add(*known, value)
+
+    def _add(self, kind: DefinitionKind, slug: str, value: object) -> None:
+        first = self._by_kind[kind].setdefault(slug, value)
+        if first is not value:
+            places = (self._places[id(first)], self._places[id(value)])
+            self._project.duplicates.append(Duplicate(kind, slug, *places))
+
+    def _place(self, module: ModuleType, name: str, value: object) -> str:
+        chain = wrapped_chain(getattr(value, "function", None))
+        if not chain:
+            return f"{relative(str(module.__file__), self._project.folder)} ({name})"
+        code = chain[-1].__code__
+        return f"{relative(code.co_filename, self._project.folder)}:{code.co_firstlineno}"
+
+
+def _make_tables(project: Project, kind_of: KindOf, is_context: Callable[[object], bool]) -> None:
+    for slug, workflow in list(project.workflows.items()):
+        function: Callable[..., object] = workflow.function
+        try:
+            project.tables[slug] = site_table(
+                slug, function, kind_of=kind_of, is_context=is_context, files=project.files
+            )
+        except Exception as error:
+            del project.workflows[slug]
+            module = sys.modules.get(function.__module__)
+            file = Path(getattr(module, "__file__", None) or "<unknown>")
+            project.failures.append(
+                import_failure(error, module=function.__module__, file=file, root=project.folder)
+            )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
