@@ -43,8 +43,8 @@ def read_toml(config: Path) -> tuple[str, dict[str, Any]]:
 def line_of(text: str, section: str, key: str | None = None) -> int | None:
     """Where the section, or the key in it, is first written, counted from 1; None if that cannot be told.
 
-    A plain search, not a second TOML parser. A key in an inline table gives the table's line; behind quotes it
-    is missed, and then the message names the file alone.
+    A plain search, not a second TOML parser. A key in an inline table gives the table's line; one behind
+    quotes is missed, and then the message names the file alone.
     """
     wanted = (section,) if key is None else (section, key)
     header: tuple[str, ...] = ()

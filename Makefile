@@ -1,0 +1,88 @@
+# Everything below works on a machine with python3 (3.11 or newer), its venv module and make.
+# The versions of all packages come from the two lock files; `make lock` is what changes them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := ksl tests bench workflows actions examples
+HERE = $(wildcard $(SOURCES))
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format bench lock clean format-check lint types imports
+
+help:
+	@echo "make demo     set up, run the repo-report workflow, kill it half way, watch it finish"
+	@echo "make test     set up, run every test"
+	@echo "make check    what CI runs: format, lint, types, import contracts, tests"
+	@echo "make format   put the code into its format and mend what the linter can mend"
+	@echo "make bench    measure, beside raw sqlite3 on the same disk"
+	@echo "make lock     choose versions anew and write the lock files"
+	@echo "make clean    remove the environment and what tools left behind"
+
+demo: $(VENV)/.runs
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.develops
+	$(BIN)/python -m pytest
+
+check: format-check lint types imports test
+
+format-check: $(VENV)/.develops
+	$(BIN)/ruff format --check $(HERE)
+
+lint: $(VENV)/.develops
+	$(BIN)/ruff check $(HERE)
+
+types: $(VENV)/.develops
+	$(BIN)/pyright
+
+imports: $(VENV)/.develops
+	$(BIN)/lint-imports
+
+format: $(VENV)/.develops
+	$(BIN)/ruff check --fix-only --quiet $(HERE)
+	$(BIN)/ruff format $(HERE)
+
+bench: $(VENV)/.develops
+	$(BIN)/python -m bench
+
+# Two stamps: running ksl needs a few packages, working on it needs many more. Each stamp is older than what it
+# was made from as soon as a lock file or pyproject.toml changes, and then the packages are installed again.
+$(VENV)/.runs: $(BIN)/python requirements.lock pyproject.toml
+	@echo "Installing what ksl runs with"
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.develops: $(VENV)/.runs requirements-dev.lock
+	@echo "Installing what ksl is checked with"
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || $(call stop,There is no $(PYTHON) here; install Python 3.11 or newer)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  $(call stop,ksl needs Python 3.11 or newer; if you have one under another name: make PYTHON=python3.12)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  $(call stop,$(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv)
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+stop = { echo "$(1)." >&2; exit 1; }
+
+# Names, versions and hashes only: which registry they come from is the machine's business.
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --upgrade --generate-hashes \
+	--strip-extras --allow-unsafe --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock:
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
+	$(COMPILE) --build-deps-for editable --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
+	  pyproject.toml
+	@rm -rf build/lock
+
+clean:
+	rm -rf $(VENV) build dist ksl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(HERE) -name __pycache__ -type d -prune -exec rm -rf {} +
