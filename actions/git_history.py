@@ -69,7 +69,7 @@ class Sizes(BaseModel):
 
 
 @action(timeout="30s")
-async def open_repository(path: str, ctx: ActionContext) -> Repository:
+async def open_repository(ctx: ActionContext, path: str) -> Repository:
     """Finds the repository at a path (relative ones start at the project folder) and its newest commit."""
     note_effect(ctx)
     root = _folder(path)
@@ -81,7 +81,7 @@ async def open_repository(path: str, ctx: ActionContext) -> Repository:
     head = await _or_none(str(top), "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     return Repository(
         root=str(top),
-        name=top.name.removesuffix(".git") or top.name or str(top),
+        name=await _name(top),
         branch=await _or_none(str(top), "symbolic-ref", "--quiet", "--short", "HEAD"),
         head=head,
         commits=int(await git_text(str(top), "rev-list", "--count", head)) if head else 0,
@@ -90,7 +90,7 @@ async def open_repository(path: str, ctx: ActionContext) -> Repository:
 
 
 @action(timeout="5m")
-async def commits_by_author(root: str, head: str, top: int, ctx: ActionContext) -> Authors:
+async def commits_by_author(ctx: ActionContext, root: str, head: str, top: int) -> Authors:
     """Counts commits per person. One address is one person, and a .mailmap is honoured."""
     note_effect(ctx)
     people: dict[str, Author] = {}
@@ -114,7 +114,7 @@ async def commits_by_author(root: str, head: str, top: int, ctx: ActionContext) 
 
 
 @action(timeout="10m")
-async def churn_by_file(root: str, head: str, top: int, ctx: ActionContext) -> Churn:
+async def churn_by_file(ctx: ActionContext, root: str, head: str, top: int) -> Churn:
     """Counts changed lines per file. A renamed file keeps its past; merges count through what they merge."""
     note_effect(ctx)
     counted = ChurnCount(await _shallow_boundary(root))
@@ -131,7 +131,7 @@ async def churn_by_file(root: str, head: str, top: int, ctx: ActionContext) -> C
 
 
 @action(timeout="5m")
-async def commits_by_weekday(root: str, head: str, ctx: ActionContext) -> Rhythm:
+async def commits_by_weekday(ctx: ActionContext, root: str, head: str) -> Rhythm:
     """Counts commits per weekday and hour, by the clock on the author's wall."""
     note_effect(ctx)
     days: Counter[int] = Counter()
@@ -147,7 +147,7 @@ async def commits_by_weekday(root: str, head: str, ctx: ActionContext) -> Rhythm
 
 
 @action(timeout="2m")
-async def biggest_files(root: str, head: str, top: int, ctx: ActionContext) -> Sizes:
+async def biggest_files(ctx: ActionContext, root: str, head: str, top: int) -> Sizes:
     """Measures the files of the newest commit. Submodules are other repositories and are left out."""
     note_effect(ctx)
     files: list[FileSize] = []
@@ -171,6 +171,14 @@ def _folder(path: str) -> Path:
     if not root.is_dir():
         raise FatalError(f"{root} is not a folder. Give the path of a git repository.")
     return root
+
+
+async def _name(top: Path) -> str:
+    """What the repository is called where it came from, else its folder's: a clone may lie anywhere."""
+    origin = await _or_none(str(top), "config", "--get", "remote.origin.url") or str(top)
+    return (
+        origin.rstrip("/").replace("\\", "/").rpartition("/")[2].removesuffix(".git") or top.name or str(top)
+    )
 
 
 async def _or_none(root: str, *arguments: str) -> str | None:

@@ -25,7 +25,7 @@ class Reply(BaseModel):
 
 
 @action
-def write_letter(folder: str, to: str, subject: str, text: str, ctx: ActionContext) -> Letter:
+def write_letter(ctx: ActionContext, folder: str, to: str, subject: str, text: str) -> Letter:
     """Puts a letter into the outbox. A second attempt at the step writes the same letter, not another."""
     # The key is equal on every attempt at this step, so the file name and the Message-ID are too.
     name = "".join(letter for letter in ctx.idempotency_key if letter.isalnum())

@@ -27,6 +27,7 @@ class Report(BaseModel):
 
 @action
 def write_report(
+    ctx: ActionContext,
     name: str,
     written_on: date,
     repository: Repository,
@@ -34,7 +35,6 @@ def write_report(
     churn: Churn,
     rhythm: Rhythm,
     sizes: Sizes,
-    ctx: ActionContext,
 ) -> Report:
     """Writes the report below the reports folder: `KSL_REPORTS`, else `reports/` in the project."""
     note_effect(ctx)
@@ -175,7 +175,9 @@ def _many(count: int, one: str, many: str = "") -> str:
 
 def _share(part: int, whole: int) -> str:
     percent = 100 * part / whole if whole else 0.0
-    return "under 1%" if 0 < percent < 1 else f"{percent:.0f}%"
+    if 0 < percent < 1:
+        return "under 1%"
+    return "over 99%" if 99 < percent < 100 else f"{percent:.0f}%"
 
 
 def _bar(count: int, most: int, width: int) -> str:

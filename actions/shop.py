@@ -7,7 +7,7 @@ after its commit leaves that row, so the next one finds it and the effect is not
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Deed(BaseModel):
 
 
 @action(retry=PATIENT)
-def reserve_stock(folder: str, customer: str, item: str, quantity: int, ctx: ActionContext) -> Deed:
+def reserve_stock(ctx: ActionContext, folder: str, customer: str, item: str, quantity: int) -> Deed:
     with _shop(folder) as shop:
         if (done := _done(shop, ctx.idempotency_key)) is not None:
             return done
@@ -69,7 +69,7 @@ def reserve_stock(folder: str, customer: str, item: str, quantity: int, ctx: Act
 
 
 @action(retry=PATIENT)
-def charge_customer(folder: str, reservation: Deed, ctx: ActionContext) -> Deed:
+def charge_customer(ctx: ActionContext, folder: str, reservation: Deed) -> Deed:
     with _shop(folder) as shop:
         if (done := _done(shop, ctx.idempotency_key)) is not None:
             return done
@@ -82,7 +82,7 @@ def charge_customer(folder: str, reservation: Deed, ctx: ActionContext) -> Deed:
 
 
 @action(retry=PATIENT)
-def ship_parcel(folder: str, reservation: Deed, ctx: ActionContext) -> Deed:
+def ship_parcel(ctx: ActionContext, folder: str, reservation: Deed) -> Deed:
     with _shop(folder) as shop:
         if (done := _done(shop, ctx.idempotency_key)) is not None:
             return done
@@ -95,7 +95,7 @@ def ship_parcel(folder: str, reservation: Deed, ctx: ActionContext) -> Deed:
 
 
 @action(retry=PATIENT)
-def refund_customer(folder: str, charge: Deed, ctx: ActionContext) -> Deed:
+def refund_customer(ctx: ActionContext, folder: str, charge: Deed) -> Deed:
     with _shop(folder) as shop:
         if (done := _done(shop, ctx.idempotency_key)) is not None:
             return done
@@ -106,7 +106,7 @@ def refund_customer(folder: str, charge: Deed, ctx: ActionContext) -> Deed:
 
 
 @action(retry=PATIENT)
-def release_stock(folder: str, reservation: Deed, ctx: ActionContext) -> Deed:
+def release_stock(ctx: ActionContext, folder: str, reservation: Deed) -> Deed:
     with _shop(folder) as shop:
         if (done := _done(shop, ctx.idempotency_key)) is not None:
             return done
@@ -129,7 +129,7 @@ def open_shop(
 
 
 @contextmanager
-def _shop(folder: str) -> Iterator[sqlite3.Connection]:
+def _shop(folder: str) -> Generator[sqlite3.Connection]:
     """One transaction. It takes the write lock first, so that what was read stays true until the commit."""
     shop = sqlite3.connect(existing_folder(folder) / FILE, timeout=5, isolation_level=None)
     try:
