@@ -1,0 +1,45 @@
+"""Commands that change a run: ask, stay with it where no server carries on, print it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import click
+
+from ksl.cli import exits
+from ksl.cli.app import narrate
+from ksl.cli.client import Client
+from ksl.cli.connect import connected
+from ksl.cli.invocation import Invocation
+from ksl.cli.output import Json, emit_document
+from ksl.cli.progress import Progress
+from ksl.cli.watch import Patience, how_to_go_on, verdict, watch
+
+
+def act(
+    ctx: click.Context, invocation: Invocation, ask: Callable[[Client], Awaitable[str]], *, wait_for_s: float
+) -> None:
+    """`ask` does the thing and returns the run's id. Ends the command.
+
+    With a server, done means stored: exit 0. Without one the run is this command's to advance, and the exit
+    code says what became of it; a run that was cancelled as asked is done.
+    """
+    run, code = asyncio.run(_act(invocation, ask, Patience(wait_for_s)))
+    emit_document(run, prints_json=invocation.prints_json)
+    ctx.exit(code)
+
+
+async def _act(
+    invocation: Invocation, ask: Callable[[Client], Awaitable[str]], patience: Patience
+) -> tuple[Json, int]:
+    async with connected(invocation) as client:
+        run_id = await ask(client)
+        if client.carries_on:
+            return await client.run(run_id), exits.DONE
+        invocation.on_interrupt = [f"Left run {run_id} as it is; `ksl serve` carries on."]
+        run = await watch(client, run_id, patience, progress=Progress())
+        code = exits.DONE if run["status"] == "cancelled" else verdict(run)[1]
+        if code == exits.SUSPENDED:
+            narrate(how_to_go_on(run, carries_on=False))
+        return run, code

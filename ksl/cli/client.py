@@ -1,0 +1,89 @@
+"""What a command may ask, whoever answers: a running server, an engine in here, or the store alone.
+
+Every answer is JSON-ready, in the shapes of the HTTP API. Errors are `KslError`s with the same codes and the
+same text from each implementation; `ksl.cli.connect` chooses among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ksl.cli.output import Json
+
+# The events that may mean the end. A run-level retry by a person can still follow, so its status decides.
+ENDINGS = frozenset({"run_completed", "run_failed", "run_cancelled"})
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Begun:
+    run_id: str
+    status: str
+    created: bool  # False: the idempotency key was used before, and this is that run
+
+
+@dataclass(frozen=True)
+class HookTarget:
+    """A hook, by its token or by its run (`step` None: the only one that waits)."""
+
+    token: str | None
+    run_id: str | None
+    step: str | None
+
+
+def hook_target(target: str, step: str | None) -> HookTarget:
+    if target.startswith("run_"):
+        return HookTarget(None, target, step.removeprefix("step:") if step else None)
+    # A pasted link is as good as the token in it.
+    token = target.partition("?")[0].rstrip("/").rpartition("/hooks/")[2]
+    return HookTarget(token, None, None)
+
+
+class Reader(Protocol):
+    # Whether runs go on after this command: a server is there to advance them.
+    carries_on: bool
+
+    async def workflows(self) -> Json: ...
+
+    async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json: ...
+
+    async def runs(
+        self, *, workflow: str | None, status: str | None, since: str | None, limit: int, cursor: str | None
+    ) -> Json:
+        """One page: `{"runs": [...], "next_cursor"}`."""
+        ...
+
+    async def events(self, run_id: str, *, after: int = 0) -> Json:
+        """One page, ascending: `{"events": [...], "next_cursor"}`."""
+        ...
+
+    def follow(self, run_id: str) -> AsyncIterator[Json]:
+        """The run's events from the first on, each once; ends with the run, or when nobody advances it."""
+        ...
+
+    async def hooks(self, *, run_id: str | None = None) -> Json: ...
+
+    async def close(self) -> None: ...
+
+
+class Client(Reader, Protocol):
+    async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
+        """Returns once the run is stored. `detach`: nobody stays with it, so nothing is begun here."""
+        ...
+
+    async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:
+        """The run, as soon as `enough` says so of it: at once or after a change. Safe to cancel."""
+        ...
+
+    async def cancel(self, run_id: str, *, reason: str, force: bool) -> None: ...
+
+    async def retry(self, run_id: str) -> None: ...
+
+    async def resume(self, target: HookTarget, payload: bytes) -> str:
+        """Answers the hook; the id of its run."""
+        ...
+
+    async def reject(self, target: HookTarget, reason: str) -> str: ...

@@ -1,0 +1,29 @@
+"""`ksl runs cancel ID`"""
+
+from __future__ import annotations
+
+import click
+
+from ksl.cli.acting import act
+from ksl.cli.arguments import WAIT_FOR
+from ksl.cli.client import Client
+from ksl.cli.invocation import Command, Invocation, pass_invocation
+
+
+@click.command(cls=Command, name="cancel")
+@click.argument("run_id", metavar="ID")
+@click.option("--reason", default="", metavar="T", help="Kept in the run's history.")
+@click.option("--force", is_flag=True, help="Skip the run's clean-up.")
+@WAIT_FOR
+@pass_invocation
+@click.pass_context
+def command(
+    ctx: click.Context, invocation: Invocation, run_id: str, reason: str, force: bool, wait_for: float
+) -> None:
+    """Ask a run to stop; its clean-up still runs."""
+
+    async def ask(client: Client) -> str:
+        await client.cancel(run_id, reason=reason, force=force)
+        return run_id
+
+    act(ctx, invocation, ask, wait_for_s=wait_for)

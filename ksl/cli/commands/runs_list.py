@@ -1,0 +1,57 @@
+"""`ksl runs list`"""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from ksl.cli.connect import reading
+from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import Json, emit_json, emit_table
+from ksl.cli.words import label, took
+
+PAGE = 100
+
+
+@click.command(cls=Command, name="list")
+@click.option("--workflow", metavar="S", help="Only runs of this workflow.")
+@click.option("--status", metavar="S", help="Only runs in this state; several with commas.")
+@click.option("--since", metavar="D", help='Created since: "2h" back from now, or an RFC 3339 moment.')
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
+@pass_invocation
+def command(
+    invocation: Invocation, workflow: str | None, status: str | None, since: str | None, limit: int
+) -> None:
+    """Runs, newest first."""
+    answer = asyncio.run(_ask(invocation, workflow, status, since, limit))
+    if invocation.prints_json:
+        emit_json(answer)
+        return
+    emit_table(
+        ("RUN", "WORKFLOW", "STATUS", "TRIGGERED", "TOOK"),
+        [
+            (run["run_id"], run["workflow"], label(run["status"]), run["triggered_at"], took(run))
+            for run in answer["runs"]
+        ],
+    )
+
+
+async def _ask(
+    invocation: Invocation, workflow: str | None, status: str | None, since: str | None, limit: int
+) -> Json:
+    async with reading(invocation) as reader:
+        found: list[Json] = []
+        cursor: str | None = None
+        while True:
+            page = await reader.runs(
+                workflow=workflow,
+                status=status,
+                since=since,
+                limit=min(PAGE, limit - len(found)),
+                cursor=cursor,
+            )
+            found += page["runs"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(found) >= limit:
+                return {"runs": found, "next_cursor": cursor}

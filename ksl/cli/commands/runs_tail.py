@@ -1,0 +1,42 @@
+"""`ksl runs tail ID`"""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from ksl.cli import exits
+from ksl.cli.app import narrate
+from ksl.cli.client import ENDED
+from ksl.cli.connect import reading
+from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import emit_json
+from ksl.cli.watch import how_to_go_on
+from ksl.cli.words import event_line
+
+
+@click.command(cls=Command, name="tail")
+@click.argument("run_id", metavar="ID")
+@pass_invocation
+@click.pass_context
+def command(ctx: click.Context, invocation: Invocation, run_id: str) -> None:
+    """A run's events, old and new, until it ends. JSON lines with --json.
+
+    With no server running the stored events are all there will be: exit code 3 if the run has not ended.
+    """
+    ctx.exit(asyncio.run(_tail(invocation, run_id)))
+
+
+async def _tail(invocation: Invocation, run_id: str) -> int:
+    async with reading(invocation) as reader:
+        async for event in reader.follow(run_id):
+            if invocation.prints_json:
+                emit_json(event)
+            else:
+                click.echo(event_line(event))
+        run = await reader.run(run_id)
+        if run["status"] in ENDED:
+            return exits.DONE
+        narrate(how_to_go_on(run, carries_on=reader.carries_on))
+        return exits.SUSPENDED

@@ -1,0 +1,104 @@
+"""Who answers a command: the server named by --url, else the project's running server, else this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ksl.cli.client import Client, Reader
+from ksl.cli.invocation import Invocation
+from ksl.cli.project import settings_of
+from ksl.errors import BadRequest, NotAProject, ServerUnreachable
+
+if TYPE_CHECKING:
+    from ksl.build.config import Settings
+
+
+@asynccontextmanager
+async def connected(invocation: Invocation) -> AsyncGenerator[Client]:
+    """For commands that change something. With no server it holds the data folder until the block ends."""
+    client: Client
+    if (server := _server(invocation)) is None:
+        from ksl.cli.local import open_local
+
+        client = await open_local(settings_of(invocation))
+    else:
+        client = _remote(*server)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def reading(invocation: Invocation) -> AsyncGenerator[Reader]:
+    """For commands that only look. With no server it reads the store and moves no run."""
+    reader: Reader
+    if (server := _server(invocation)) is None:
+        from ksl.cli.stored import StoredReader
+
+        reader = StoredReader(settings_of(invocation))
+    else:
+        reader = _remote(*server)
+    try:
+        yield reader
+    finally:
+        await reader.close()
+
+
+def _server(invocation: Invocation) -> tuple[str, str | None] | None:
+    """URL and token."""
+    named = invocation.url or os.environ.get("KSL_URL")
+    if named:
+        return _url(named), _token_for(named, invocation)
+    settings = settings_of(invocation)
+    from ksl.log.lock import read_holder
+
+    holder = read_holder(settings.data_folder)
+    if holder is None or not holder.url:
+        return None
+    return holder.url, os.environ.get("KSL_TOKEN") or read_token(settings.data_folder)
+
+
+def read_token(data_folder: Path) -> str | None:
+    try:
+        return (data_folder / "token").read_text("ascii").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ServerUnreachable(
+            f"{data_folder / 'token'} cannot be read: {error}. It holds the server's token; run this "
+            "as the user who runs the server, or set KSL_TOKEN."
+        ) from None
+
+
+def _token_for(url: str, invocation: Invocation) -> str | None:
+    if token := os.environ.get("KSL_TOKEN"):
+        return token
+    from ksl.build.config import is_loopback
+
+    # The project's own token stays on this machine. Any other server is a stranger until KSL_TOKEN is set.
+    if not is_loopback(urlsplit(url).hostname or ""):
+        return None
+    try:
+        settings: Settings = settings_of(invocation)
+    except NotAProject:
+        return None
+    return read_token(settings.data_folder)
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadRequest(f'--url or KSL_URL: "{text}" is not an address like http://127.0.0.1:7420.')
+    return text
+
+
+def _remote(url: str, token: str | None) -> Client:
+    from ksl.cli.remote import RemoteClient
+
+    return RemoteClient(url, token)

@@ -1,0 +1,48 @@
+"""Data on stdout: JSON for programs, compact text for people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+Json = dict[str, Any]
+
+
+def emit_json(value: object, *, one_line: bool = True) -> None:
+    """One document and a newline. Bytes, so that the encoding of the terminal or locale has no say."""
+    text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2)
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def emit_document(value: object, *, prints_json: bool) -> None:
+    """JSON either way; indented where a person reads."""
+    emit_json(value, one_line=prints_json and not sys.stdout.isatty())
+
+
+def emit_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their longest cell; the last one is cut at the terminal's edge."""
+    table = [list(headings), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+    edge = shutil.get_terminal_size((120, 24)).columns
+    for row in table:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(shortened(line, edge))
+
+
+def shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: max(length - 1, 0)] + "…"
+
+
+def compact(value: object, length: int = 100) -> str:
+    """A JSON value in at most `length` characters, for a line that a person scans."""
+    return shortened(json.dumps(value, ensure_ascii=False), length)
+
+
+def printable(text: str) -> str:
+    """On one line, without control characters: listing a stranger's data must not move the cursor."""
+    return "".join(char if char.isprintable() else "�" for char in text.replace("\n", " "))

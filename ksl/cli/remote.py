@@ -1,0 +1,206 @@
+"""The client of a running server, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ksl.cli.client import ENDED, ENDINGS, NOTHING, Begun, HookTarget
+from ksl.cli.output import Json
+from ksl.cli.problems import problem
+from ksl.errors import ServerUnreachable
+
+# How long the first POST may wait for the end of a run. Most runs end within it, in one round trip.
+FIRST_WAIT = "1s"
+# The server sends a comment every few seconds; a stream that is silent for longer has lost its server.
+SILENT_S = 60.0
+RECONNECT_S = 0.5
+BURST_S = 0.02
+
+
+class RemoteClient:
+    carries_on = True
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        # trust_env off: a proxy set for the web must not see the token of a server on this machine.
+        self.http = httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False
+        )
+
+    async def close(self) -> None:
+        await self.http.aclose()
+
+    async def workflows(self) -> Json:
+        return await self._json("GET", "/workflows")
+
+    async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json:
+        params = {"include": ",".join(sorted(include))} if include else {}
+        return await self._json("GET", f"/runs/{_part(run_id)}", params=params)
+
+    async def runs(
+        self, *, workflow: str | None, status: str | None, since: str | None, limit: int, cursor: str | None
+    ) -> Json:
+        asked = {"workflow": workflow, "status": status, "since": since, "limit": limit, "cursor": cursor}
+        return await self._json("GET", "/runs", params={k: v for k, v in asked.items() if v is not None})
+
+    async def events(self, run_id: str, *, after: int = 0) -> Json:
+        return await self._json("GET", f"/runs/{_part(run_id)}/events", params={"after": after})
+
+    async def hooks(self, *, run_id: str | None = None) -> Json:
+        return await self._json("GET", "/hooks", params={"run": run_id} if run_id else {})
+
+    async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        answer = await self._send(
+            "POST",
+            f"/workflows/{_part(workflow)}",
+            params={} if detach else {"wait": FIRST_WAIT},
+            headers={"Content-Type": "application/json", **headers},
+            content=input,
+        )
+        run = self._parsed(answer)
+        repeated = answer.headers.get("Idempotency-Replayed", "").lower() == "true"
+        return Begun(run["run_id"], run["status"], created=not repeated)
+
+    async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:
+        changed = asyncio.Event()
+
+        async def listen() -> None:
+            async for _ in self._stream(run_id, after=0):
+                changed.set()
+
+        listening = asyncio.create_task(listen())
+        listening.add_done_callback(lambda _: changed.set())
+        try:
+            while not enough(run := await self.run(run_id)):
+                if listening.done():
+                    listening.result()
+                    await asyncio.sleep(RECONNECT_S)
+                await changed.wait()
+                # Events that come in a burst are one question.
+                await asyncio.sleep(BURST_S)
+                changed.clear()
+            return run
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def follow(self, run_id: str) -> AsyncIterator[Json]:
+        await self.run(run_id)
+        async for event in self._stream(run_id, after=0):
+            yield event
+            if event["type"] in ENDINGS and (await self.run(run_id))["status"] in ENDED:
+                # A retried run's history has endings in its middle.
+                later = await self.events(run_id, after=event["seq"])
+                if not later["events"]:
+                    return
+
+    async def cancel(self, run_id: str, *, reason: str, force: bool) -> None:
+        await self._json("POST", f"/runs/{_part(run_id)}/cancel", json={"reason": reason, "force": force})
+
+    async def retry(self, run_id: str) -> None:
+        await self._json("POST", f"/runs/{_part(run_id)}/retry")
+
+    async def resume(self, target: HookTarget, payload: bytes) -> str:
+        if target.token is not None:
+            return await self._answer_token(target.token, "", payload)
+        # The payload goes in as it was typed: re-encoding it here would hide what strict JSON refuses.
+        step = json.dumps(target.step).encode()
+        body = b'{"step": ' + step + b', "payload": ' + (payload.strip() or b"null") + b"}"
+        return await self._answer_run(target, "resume", body)
+
+    async def reject(self, target: HookTarget, reason: str) -> str:
+        if target.token is not None:
+            return await self._answer_token(target.token, "/reject", json.dumps({"reason": reason}).encode())
+        body = json.dumps({"step": target.step, "reason": reason}).encode()
+        return await self._answer_run(target, "reject", body)
+
+    async def _answer_token(self, token: str, action: str, body: bytes) -> str:
+        headers = {"Content-Type": "application/json"}
+        answer = await self._json("POST", f"/hooks/{_part(token)}{action}", headers=headers, content=body)
+        return str(answer.get("run_id", ""))
+
+    async def _answer_run(self, target: HookTarget, action: str, body: bytes) -> str:
+        path = f"/runs/{_part(target.run_id or '')}/hooks/{action}"
+        await self._json("POST", path, headers={"Content-Type": "application/json"}, content=body)
+        return target.run_id or ""
+
+    async def _stream(self, run_id: str, *, after: int) -> AsyncIterator[Json]:
+        """Events of one run as they come. A stream that breaks off is taken up again where it broke."""
+        failures = 0
+        while True:
+            try:
+                async with self.http.stream(
+                    "GET",
+                    f"/runs/{_part(run_id)}/stream",
+                    headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
+                    timeout=httpx.Timeout(SILENT_S, connect=5.0),
+                ) as answer:
+                    if answer.status_code >= 400:
+                        raise problem(answer.status_code, await answer.aread(), self.url)
+                    async for event in _sent(answer):
+                        failures = 0
+                        if event["seq"] > after:
+                            after = event["seq"]
+                            yield event
+                # The server ends the stream with the run.
+                if (await self.run(run_id))["status"] in ENDED:
+                    return
+            except httpx.TransportError as error:
+                failures += 1
+                if failures > 3:
+                    raise self._unreachable(error) from None
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _json(self, method: str, path: str, **kwargs: Any) -> Json:
+        return self._parsed(await self._send(method, path, **kwargs))
+
+    async def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            answer = await self.http.request(method, path, **kwargs)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from None
+        if not answer.is_success:
+            raise problem(answer.status_code, answer.content, self.url)
+        return answer
+
+    def _parsed(self, answer: httpx.Response) -> Json:
+        try:
+            value: object = answer.json()
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise problem(answer.status_code, answer.content, self.url)
+        return cast(Json, value)
+
+    def _unreachable(self, error: Exception) -> ServerUnreachable:
+        return ServerUnreachable(
+            f"No ksl server answers at {self.url}: {error or type(error).__name__}. What was asked "
+            "may or may not have arrived. Start one with `ksl serve`, or put --url or KSL_URL right."
+        )
+
+
+async def _sent(answer: httpx.Response) -> AsyncIterator[Json]:
+    """The JSON of each server-sent event. Comments, ids and unknown fields are passed over."""
+    data: list[str] = []
+    async for line in answer.aiter_lines():
+        if line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+        elif not line and data:
+            value: object = json.loads("\n".join(data))
+            data.clear()
+            if isinstance(value, dict) and "seq" in value:
+                yield cast(Json, value)
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
