@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ksl.build.sites import DefinitionKind
+from ksl.build.site import DefinitionKind
 from ksl.define.action import Action, ScopedAction
 from ksl.define.context import Context
 from ksl.define.workflow import Workflow
