@@ -72,16 +72,16 @@ $(BIN)/python:
 stop = { echo "$(1)." >&2; exit 1; }
 
 # Names, versions and hashes only: which registry they come from is the machine's business.
-COMPILE = CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --upgrade --generate-hashes \
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/lock/bin/pip-compile --quiet --upgrade --generate-hashes \
 	--strip-extras --allow-unsafe --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 lock:
-	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --build-deps-for editable --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
 	  pyproject.toml
-	@rm -rf build/lock
+	@rm -rf $(VENV)/lock
 
 clean:
 	rm -rf $(VENV) build dist ksl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
