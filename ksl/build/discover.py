@@ -112,11 +112,14 @@ def discover(
     finder = ProjectFinder(Path(folder), names)
     finder.install()
     project = Project(finder.root, finder=finder)
-    loaded = [_load(project, name, file) for name, file in _modules(finder.root, names)]
-    modules = [module for module in loaded if module is not None]
-    _Collector(project, kind_of).collect(modules)
-    # Only now: a call may name a workflow of a module that was loaded later.
-    _make_tables(project, kind_of, is_context)
+    try:
+        loaded = [_load(project, name, file) for name, file in _modules(finder.root, names)]
+        _Collector(project, kind_of).collect([module for module in loaded if module is not None])
+        # Only now: a call may name a workflow of a module that was loaded later.
+        _make_tables(project, kind_of, is_context)
+    except BaseException:  # somebody pressed Ctrl-C
+        finder.uninstall()
+        raise
     return project
 
 

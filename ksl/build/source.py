@@ -83,6 +83,7 @@ def read_source(function: FunctionType) -> str:
             text = None
         if isinstance(text, str):
             return text
+    linecache.checkcache(path)
     lines = linecache.getlines(path, namespace)
     if not lines:
         raise SourceMissing(

@@ -1,5 +1,7 @@
 """Small steps that note where they are called from, for tests of the site table."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import ast
@@ -87,7 +89,7 @@ def is_context(value: object) -> bool:
 
 
 def load(path: Path, text: str, **names: Any) -> dict[str, Any]:
-    """Write `text` to `path` and run it with a, b (actions), w (a workflow), g (an agent) and Context at hand."""
+    """Write `text` to `path` and run it, with a, b (actions), w (a workflow) and g (an agent) at hand."""
     path.write_text(text, encoding="utf-8")
     calls: list[Call] = []
     steps = {"a": Step("a", calls=calls), "b": Step("b", calls=calls)}
