@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ksl.log.store import Store
 from ksl.records import HookRow
 from ksl.views.times import rfc3339, rfc3339_or_none
-from ksl.views.values import JsonObject, value_of
+from ksl.views.values import JsonObject, is_object, value_of
 
 
 async def hooks_json(
@@ -31,6 +32,20 @@ def hook_json(row: HookRow, url: str | None) -> JsonObject:
         "expires_at": rfc3339_or_none(row.expires_at_ms),
         "url": url,
     }
+
+
+async def answer_given(store: Store, hook: HookRow) -> Any:
+    """The payload that resumed a hook, the reason that rejected it, None for neither."""
+    after = 0
+    while events := await store.events(hook.run_id, after=after, limit=1000):
+        for event in events:
+            if event.step == hook.step and event.type == "hook_resumed":
+                return value_of(event.data)
+            if event.step == hook.step and event.type == "hook_rejected":
+                data = value_of(event.data)
+                return data.get("reason", data.get("message", "")) if is_object(data) else data
+        after = events[-1].seq
+    return None
 
 
 def answer_json(row: HookRow) -> JsonObject:

@@ -60,7 +60,8 @@ def test_a_step_that_failed_once_and_then_succeeded_has_two_attempts_and_no_erro
 def test_the_newest_event_of_a_step_gives_its_status(
     rows: list[tuple[EventType, str]], kind: str, status: str
 ) -> None:
-    [step] = steps_json(history(*[(type_, step, None, None) for type_, step in rows]))
+    events = [Event("r1", seq, type_, step, seq) for seq, (type_, step) in enumerate(rows, start=1)]
+    [step] = steps_json(events)
     assert (step["kind"], step["status"]) == (kind, status)
 
 

@@ -1,0 +1,54 @@
+"""The application: every route behind the gate, every error a problem."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from ksl.api.addresses import Addresses
+from ksl.api.gate import Gate
+from ksl.api.openapi import publish
+from ksl.api.problems import http_error, ksl_error, parameter_error, unexpected_error
+from ksl.api.routes import health, hook_links, hooks, runs, streams, workflows
+from ksl.errors import KslError
+
+if TYPE_CHECKING:
+    from ksl.runtime import Runtime
+
+VERSION = "1"  # of the HTTP interface
+
+
+def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
+    """`port` is the one that the server listens on, where it is not the one in the settings."""
+    settings = runtime.settings
+    app = FastAPI(
+        title="ksl",
+        version=VERSION,
+        # a page of documentation would load its scripts from elsewhere; the schema itself is at /openapi.json
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # one address for each thing
+        redirect_slashes=False,
+    )
+    app.state.runtime = runtime
+    app.state.stopping = asyncio.Event()
+    for group in (workflows, runs, streams, hooks, hook_links, health):
+        app.include_router(group.router)
+    publish(app)
+    app.add_exception_handler(KslError, ksl_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, parameter_error)
+    app.add_exception_handler(Exception, unexpected_error)
+    app.add_middleware(
+        Gate,
+        token=runtime.token,
+        addresses=Addresses(host=settings.server.host, public_url=settings.server.public_url),
+        body_max=settings.limits.body,
+        port=port or settings.server.port,
+    )
+    return app

@@ -1,0 +1,103 @@
+"""A response of server-sent events that grows with the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ksl.log.store import Store
+from ksl.views.values import encode
+
+# Proxies and browsers give up on a connection that is silent for a minute or less.
+PING_S = 15.0
+
+
+class Page(NamedTuple):
+    """Ids with their events, ascending. `ended`: nothing will ever follow."""
+
+    rows: list[tuple[int, dict[str, Any]]]
+    ended: bool = False
+
+
+class EventStream(Response):
+    """Sends what `more(after)` yields until it says that it has ended, the client goes or the server stops.
+
+    Woken by commits, never by polling. A slow client slows down only itself: the next page is read from the
+    log after the one before has been sent, and nothing is kept in between.
+    """
+
+    def __init__(
+        self,
+        more: Callable[[int], Awaitable[Page]],
+        *,
+        after: int,
+        store: Store,
+        stopping: asyncio.Event,
+        ping_s: float = PING_S,
+    ) -> None:
+        super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._more = more
+        self._after = after
+        self._store = store
+        self._stopping = stopping
+        self._ping_s = ping_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        woken = asyncio.Event()
+        unsubscribe = self._store.wake_on_commit(woken.set)
+        leaving: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(self._stopping.wait()),
+        ]
+        try:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            # The comment makes the first bytes go out at once, so that a client knows it is connected.
+            await _write(send, b"retry: 2000\n: connected\n\n")
+            while not any(task.done() for task in leaving):
+                # Cleared before the log is read: what is stored while it is being read wakes the next turn.
+                woken.clear()
+                page = await self._more(self._after)
+                if page.rows:
+                    await _write(send, b"".join(_frame(row_id, event) for row_id, event in page.rows))
+                    self._after = page.rows[-1][0]
+                elif page.ended:
+                    break
+                elif not await self._until_woken(woken, leaving):
+                    await _write(send, b": still here\n\n")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            unsubscribe()
+            for task in leaving:
+                task.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
+
+    async def _until_woken(self, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> bool:
+        wake = asyncio.ensure_future(woken.wait())
+        try:
+            done, _ = await asyncio.wait(
+                [wake, *leaving], timeout=self._ping_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            wake.cancel()
+        return bool(done)
+
+
+def _frame(row_id: int, event: dict[str, Any]) -> bytes:
+    # JSON text has no line breaks of its own, so one data line holds it
+    return b"id: %d\ndata: %b\n\n" % (row_id, encode(event))
+
+
+async def _write(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

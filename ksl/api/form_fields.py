@@ -1,0 +1,184 @@
+"""The fields of a hook's form, from the JSON Schema of its payload, and a payload from what was filled in.
+
+Objects become a field for each property, nested ones with a dot in the name ("address.city"). What has no
+simple widget (lists of objects, free-form objects) is a box for JSON. Values stay text where the schema
+allows: the same lenient reading that query strings get turns "7" into 7.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import msgspec
+
+from ksl.views.values import JsonObject, is_object
+
+Widget = Literal["line", "text", "number", "yes_no", "choice", "choices", "list", "json"]
+
+# A payload that is not an object has one field, with this name.
+WHOLE = "value"
+
+_DEPTH_MAX = 3
+_CHOICES_MAX = 200
+
+
+@dataclass(frozen=True)
+class Field:
+    name: str
+    label: str
+    widget: Widget
+    required: bool = True
+    help: str = ""
+    input_type: str = "text"
+    step: str = "any"
+    options: list[Any] = field(default_factory=list[Any])  # the values of a choice, as JSON
+
+
+def fields_of(schema: JsonObject | None) -> list[Field]:
+    if schema is None:
+        help_ = "JSON, or plain text. It may be left empty."
+        return [Field(WHOLE, "Answer", "json", required=False, help=help_)]
+    root = _resolved(schema, schema)
+    if _is_plain_object(root):
+        return list(_properties(root, schema, prefix="", depth=1))
+    return [_field(WHOLE, root.get("title") or "Answer", schema, schema, required=True)]
+
+
+def payload_of(pairs: Iterable[tuple[str, str]], schema: JsonObject | None, *, form: bool) -> Any:
+    """The payload that names and values stand for. `form`: an empty field was left out, as browsers send all.
+
+    A name that the schema does not have is passed on, for the schema to allow or refuse.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if not form or value.strip():
+            given.setdefault(name, []).append(value)
+    fields = {field.name: field for field in fields_of(schema)}
+    if schema is None and not given:
+        return None
+    if WHOLE in fields and (schema is None or not _is_plain_object(_resolved(schema, schema))):
+        if set(given) <= {WHOLE}:
+            return _value(given.get(WHOLE), fields[WHOLE])
+    payload: JsonObject = {}
+    for name, values in given.items():
+        _put(payload, name, _value(values, fields.get(name)), nested=name in fields)
+    return payload
+
+
+def text_of(value: object) -> str:
+    """A value as a form sends it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _properties(root: JsonObject, schema: JsonObject, *, prefix: str, depth: int) -> Iterable[Field]:
+    required = set(cast(list[str], root.get("required", [])))
+    properties: Mapping[str, Any] = root.get("properties", {})
+    for key, property_ in properties.items():
+        resolved = _resolved(property_, schema)
+        name = prefix + key
+        if _is_plain_object(resolved) and depth < _DEPTH_MAX and "." not in key:
+            yield from _properties(resolved, schema, prefix=f"{name}.", depth=depth + 1)
+        else:
+            label = resolved.get("title") or key.replace("_", " ").capitalize()
+            yield _field(name, label, property_, schema, required=key in required)
+
+
+def _field(name: str, label: str, property_: JsonObject, schema: JsonObject, *, required: bool) -> Field:
+    resolved = _resolved(property_, schema)
+    help_ = str(resolved.get("description", ""))
+    options = _options(resolved)
+    if options:
+        return Field(name, label, "choice", required, help_, options=options)
+    match resolved.get("type"):
+        case "boolean":
+            return Field(name, label, "yes_no", required, help_, options=[True, False])
+        case "integer":
+            return Field(name, label, "number", required, help_, input_type="number", step="1")
+        case "number":
+            return Field(name, label, "number", required, help_, input_type="number")
+        case "string":
+            kinds = {"date": "date", "email": "email", "uri": "url", "time": "time"}
+            kind = kinds.get(str(resolved.get("format")), "text")
+            long = kind == "text" and int(resolved.get("maxLength", 0)) > 300
+            return Field(name, label, "text" if long else "line", required, help_, input_type=kind)
+        case "array":
+            items = _resolved(resolved.get("items", {}), schema)
+            if several := _options(items):
+                return Field(name, label, "choices", required, help_, options=several)
+            if items.get("type") in ("string", "integer", "number"):
+                return Field(name, label, "list", required, help_ or "One on each line.")
+            return Field(name, label, "json", required, help_ or "As JSON.")
+        case _:
+            return Field(name, label, "json", required, help_ or "As JSON.")
+
+
+def _options(resolved: JsonObject) -> list[Any]:
+    if "const" in resolved:
+        return [resolved["const"]]
+    options: list[Any] = resolved.get("enum", [])
+    return options if len(options) <= _CHOICES_MAX else []
+
+
+def _value(values: list[str] | None, field: Field | None) -> Any:
+    if values is None:
+        return [] if field is not None and field.widget in ("choices", "list") else None
+    if field is None:
+        return values if len(values) > 1 else values[0]
+    match field.widget:
+        case "choices":
+            return [_option(value, field) for value in values]
+        case "list":
+            return [line.strip() for value in values for line in value.splitlines() if line.strip()]
+        case "choice" | "yes_no" if len(values) == 1:
+            return _option(values[0], field)
+        case "json" if len(values) == 1:
+            return _json_or_text(values[0])
+        case _:
+            return values if len(values) > 1 else values[0]
+
+
+def _option(value: str, field: Field) -> Any:
+    """An enum of numbers takes the number only, never its digits as text."""
+    return next((option for option in field.options if text_of(option) == value), value)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def _put(payload: JsonObject, name: str, value: Any, *, nested: bool) -> None:
+    *outer, last = name.split(".") if nested else [name]
+    target = payload
+    for key in outer:
+        inner = target.setdefault(key, {})
+        if not is_object(inner):
+            return  # a name that is also a value; the schema will say what is missing
+        target = inner
+    target[last] = value
+
+
+def _is_plain_object(resolved: JsonObject) -> bool:
+    return resolved.get("type") == "object" and bool(resolved.get("properties"))
+
+
+def _resolved(part: JsonObject, schema: JsonObject) -> JsonObject:
+    """Follows references into the schema itself, and takes the one kind out of "this or null"."""
+    outer = {key: part[key] for key in ("title", "description") if key in part}
+    for _ in range(10):
+        reference = part.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/$defs/"):
+            target: JsonObject = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
+            part = target
+            continue
+        kinds: list[JsonObject] = part.get("anyOf") or part.get("allOf") or []
+        some = [kind for kind in kinds if kind.get("type") != "null"]
+        if len(some) != 1:
+            break
+        part = some[0]
+    return {**part, **outer}

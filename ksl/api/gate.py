@@ -1,0 +1,139 @@
+"""The one gate in front of every route: Host, Origin, token, size of the body, in this order.
+
+It is plain ASGI and wraps the router, so a route that does not exist yet is guarded already. What needs no
+token is a list of exact addresses; everything else is refused by default, whatever it is called. A workflow
+with the slug `healthz` lives at `/workflows/healthz` and opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ksl.api.addresses import Addresses
+from ksl.api.body import Refusal, capped
+from ksl.api.problems import problem
+from ksl.errors import HostRefused, KslError, OriginRefused, Unauthorised
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_HOOK = re.compile(r"/hooks/[^/]+(?:/reject)?")
+
+# (methods, address). The whole path must match, after decoding, as it does in the router.
+_PUBLIC: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
+    (frozenset({"GET", "HEAD"}), re.compile(r"/healthz|/readyz")),
+    (frozenset({"GET", "HEAD", "OPTIONS", "POST"}), _HOOK),
+)
+
+# On every response. A page that needs more than CSP's nothing says so itself.
+_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+)
+
+
+class Gate:
+    def __init__(self, app: ASGIApp, *, token: str, addresses: Addresses, body_max: int, port: int) -> None:
+        """`port` is used only where a connection does not say which one it came in by."""
+        self._app = app
+        # Digests have equal lengths, so the comparison takes the same time for every wrong token.
+        self._token = _digest(token.encode())
+        self._addresses = addresses
+        self._body_max = body_max
+        self._port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            # Nothing here speaks web sockets, and one that nobody guards must not appear by accident.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        guarded = _with_headers(send)
+        if refused := self._refusal(scope):
+            await problem(refused)(scope, receive, guarded)
+            return
+        body = await capped(scope, receive, body_max=self._body_max)
+        match body:
+            case None:
+                return  # the client went away in mid-body
+            case Refusal(error=error, status=status):
+                # What is left of the body is not read, so the connection cannot be used again.
+                answer = problem(error, status=status, headers={"Connection": "close"})
+                await answer(scope, receive, guarded)
+            case _:
+                await self._app(scope, body, guarded)
+
+    def _refusal(self, scope: Scope) -> KslError | None:
+        method: str = scope["method"]
+        path: str = scope["path"]
+        server = scope.get("server")
+        port: int = server[1] if server and server[1] else self._port
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1 or not self._addresses.answers_for(hosts[0], port):
+            return HostRefused(
+                "This server does not answer for the name in the Host header. Use localhost with its port, "
+                "or set server.public_url in ksl.toml to the address that others use."
+            )
+        if method not in _READS and not self._is_own_page(scope, path, port):
+            return OriginRefused(
+                "A web page of another site asked for a change, which only pages of this server may do. "
+                "Nothing was done."
+            )
+        if not _is_public(method, path) and not self._has_token(scope):
+            return Unauthorised(
+                "This address needs the header `Authorization: Bearer TOKEN`. "
+                "The token is in the file `token` of the server's data folder (.ksl/token)."
+            )
+        return None
+
+    def _is_own_page(self, scope: Scope, path: str, port: int) -> bool:
+        origins = _values(scope, b"origin")
+        if not origins:
+            return True  # not a browser
+        if len(origins) != 1:
+            return False
+        if origins[0] == "null" and _HOOK.fullmatch(path):
+            # The hook's page has `Referrer-Policy: no-referrer`, which makes browsers send its form with the
+            # origin "null". Another site's form looks the same, but lacks the token and the page's cookie.
+            return _values(scope, b"sec-fetch-site") in ([], ["same-origin"])
+        return self._addresses.trusts(origins[0], port)
+
+    def _has_token(self, scope: Scope) -> bool:
+        given = _values(scope, b"authorization")
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        # compared even when the scheme is wrong, so that every refusal takes the same way
+        right = hmac.compare_digest(_digest(token.strip().encode("latin-1")), self._token)
+        return right and scheme.lower() == "bearer"
+
+
+def _is_public(method: str, path: str) -> bool:
+    return any(method in methods and address.fullmatch(path) for methods, address in _PUBLIC)
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: list[tuple[bytes, bytes]] = list(message.get("headers", []))
+            present = {key.lower() for key, _ in headers}
+            missing = [header for header in _HEADERS if header[0] not in present]
+            message = {**message, "headers": [*headers, *missing]}
+        await send(message)
+
+    return send_with_headers

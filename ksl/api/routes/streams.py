@@ -1,0 +1,86 @@
+"""Events as they are stored, as server-sent events."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ksl.api.event_stream import EventStream, Page
+from ksl.api.openapi import problems
+from ksl.api.requests import runtime_of, stopping_of
+from ksl.errors import BadRequest
+from ksl.log.store import Store
+from ksl.records import FINISHED
+from ksl.views.events import event_json, unknown_run
+
+router = APIRouter(tags=["streams"])
+
+PAGE = 500
+
+_STREAM = {
+    200: {
+        "description": "Server-sent events; `data` is an event as in /runs/{id}/events",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get(
+    "/runs/{run_id}/stream",
+    response_class=Response,
+    responses={
+        **_STREAM,
+        204: {"description": "The run has ended and there is nothing after `Last-Event-ID`"},
+        **problems(400, 404),
+    },
+)
+async def stream_run(request: Request, run_id: str) -> Response:
+    """From the run's first event, or after `Last-Event-ID`, to its last one. The id of each is its `seq`."""
+    store = runtime_of(request).store
+    if await store.run(run_id) is None:
+        raise unknown_run(run_id)
+    resumed = _last_event_id(request)
+
+    async def more(after: int) -> Page:
+        events = await store.events(run_id, after=after, limit=PAGE)
+        return Page(
+            [(event.seq, event_json(event)) for event in events],
+            ended=not events and await _has_ended(store, run_id, after),
+        )
+
+    # A browser's EventSource connects again when a stream ends, and only a 204 tells it to leave it at that.
+    if resumed is not None and (await more(resumed)).ended:
+        return Response(status_code=204)
+    return EventStream(more, after=resumed or 0, store=store, stopping=stopping_of(request))
+
+
+@router.get("/stream", response_class=Response, responses={**_STREAM, **problems(400)})
+async def stream_all(request: Request) -> Response:
+    """Events of all runs from now on, or after `Last-Event-ID`; each has a `run_id` as well."""
+    store = runtime_of(request).store
+    resumed = _last_event_id(request)
+    after = await store.feed_end() if resumed is None else resumed
+
+    async def more(after: int) -> Page:
+        rows = await store.feed(after, limit=PAGE)
+        return Page([(row.rowid, {"run_id": row.event.run_id, **event_json(row.event)}) for row in rows])
+
+    return EventStream(more, after=after, store=store, stopping=stopping_of(request))
+
+
+async def _has_ended(store: Store, run_id: str, after: int) -> bool:
+    row = await store.run(run_id)
+    if row is not None and row.status not in FINISHED:
+        return False
+    # The end may have been stored after the events were read and before the row was.
+    return not await store.events(run_id, after=after, limit=1)
+
+
+def _last_event_id(request: Request) -> int | None:
+    text = request.headers.get("last-event-id")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise BadRequest("Last-Event-ID: it is the `id` of the last event received, a whole number.")
+    return int(text)

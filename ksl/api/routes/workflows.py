@@ -1,0 +1,115 @@
+"""Starting runs, and what can be started."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ksl.api.openapi import body_of, problems
+from ksl.api.requests import answer, json_body, runtime_of, stopping_of
+from ksl.api.shapes import RunShape, StartedShape, WorkflowShape, WorkflowsShape
+from ksl.define.duration import parse_duration
+from ksl.errors import BadRequest
+from ksl.records import FINISHED, RunRow
+from ksl.views.runs import run_json
+from ksl.views.workflows import workflow_json, workflows_json
+
+router = APIRouter(tags=["workflows"])
+
+KEY_MAX = 200
+WAIT_MAX_S = 3600.0
+
+
+@router.get("/workflows", response_model=WorkflowsShape, responses=problems())
+async def list_workflows(request: Request) -> Response:
+    return answer(workflows_json(runtime_of(request).project))
+
+
+@router.get("/workflows/{slug}", response_model=WorkflowShape, responses=problems(404))
+async def show_workflow(request: Request, slug: str) -> Response:
+    return answer(workflow_json(runtime_of(request).project, slug))
+
+
+@router.post(
+    "/workflows/{slug}",
+    status_code=202,
+    response_model=StartedShape,
+    responses={
+        200: {"model": RunShape, "description": "Finished within `wait`, or the key was used before"},
+        **problems(400, 404, 409, 413, 415, 422, 503),
+    },
+    openapi_extra=body_of({}, "The input, as the workflow's schema describes it"),
+)
+async def start_run(
+    request: Request,
+    slug: str,
+    wait: Annotated[str | None, Query(description='How long to wait for the end, like "30s"')] = None,
+) -> Response:
+    """202 is sent when the run is stored. The header `Idempotency-Key` makes a repetition harmless."""
+    runtime = runtime_of(request)
+    wait_s = _wait_s(wait)
+    key = _idempotency_key(request)
+    started = await runtime.start(
+        slug, await json_body(request), trigger="api", idempotency_key=key, by="api"
+    )
+    row = started.run
+    if wait_s is not None and row.status not in FINISHED:
+        row = await _settled(request, row, wait_s)
+    if not started.created or (wait_s is not None and row.status in FINISHED):
+        return answer(await run_json(runtime.store, row.run_id))
+    accepted: dict[str, Any] = {"run_id": row.run_id, "status": row.status.value}
+    return answer(accepted, 202, headers={"Location": f"/runs/{row.run_id}"})
+
+
+async def _settled(request: Request, row: RunRow, wait_s: float) -> RunRow:
+    """The run at its end, or as it stands when the time is up, the client has gone or the server stops."""
+    runtime = runtime_of(request)
+    settled = asyncio.ensure_future(runtime.settled(row.run_id, timeout_s=wait_s))
+    others: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(stopping_of(request).wait()),
+        asyncio.ensure_future(_gone(request)),
+    ]
+    try:
+        await asyncio.wait([settled, *others], return_when=asyncio.FIRST_COMPLETED)
+        return settled.result() if settled.done() else await runtime.store.run(row.run_id) or row
+    finally:
+        for task in (settled, *others):
+            task.cancel()
+        await asyncio.gather(settled, *others, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _wait_s(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        wait_s = parse_duration(text)
+    except ValueError as wrong:
+        raise BadRequest(f"wait: {wrong}. Nothing was started.") from None
+    if wait_s > WAIT_MAX_S:
+        raise BadRequest(
+            "wait: the longest is 1h. Nothing was started. "
+            "Follow GET /runs/{id}/stream for a run that takes longer."
+        )
+    return wait_s
+
+
+def _idempotency_key(request: Request) -> str | None:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return None
+    key = keys[0]
+    if len(keys) > 1 or not 0 < len(key) <= KEY_MAX or not all(" " <= letter <= "~" for letter in key):
+        raise BadRequest(
+            f"The Idempotency-Key header is one key of 1 to {KEY_MAX} printable ASCII characters. "
+            "Nothing was started."
+        )
+    return key

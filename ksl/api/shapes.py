@@ -1,0 +1,140 @@
+"""The shapes of answers, for /openapi.json alone: answers are written by the views, not through these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from ksl.records import EventType, HookStatus, RunStatus, Trigger
+
+Json = Any
+
+
+class FieldError(BaseModel):
+    loc: list[str | int]
+    msg: str
+
+
+class ProblemShape(BaseModel):
+    title: str
+    status: int
+    detail: str
+    code: str = Field(pattern="^KSL[0-9]{3}$")
+    errors: list[FieldError] = Field(default=[], json_schema_extra={"default": None})
+
+
+class StartedShape(BaseModel):
+    run_id: str
+    status: RunStatus
+
+
+class EventShape(BaseModel):
+    seq: int
+    type: EventType
+    step: str | None = Field(description="`step:<id>`")
+    at: datetime
+    data: Json
+    input: Json = None
+    meta: dict[str, Json] = {}
+
+
+class EventsShape(BaseModel):
+    events: list[EventShape]
+    next_cursor: str | None
+
+
+class StepShape(BaseModel):
+    id: str
+    kind: str
+    callee: str | None
+    status: str
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    input: Json
+    output: Json
+    error: dict[str, Json] | None
+
+
+class RunShape(BaseModel):
+    run_id: str
+    workflow: str
+    status: RunStatus
+    trigger: Trigger
+    triggered_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    input: Json
+    output: Json
+    error: dict[str, Json] | None
+    subscriber: str | None
+    code_version: str | None
+    waiting_on: list[dict[str, Json]]
+    events: list[EventShape] = Field(default=[], description="With `include=events`")
+    steps: list[StepShape] = Field(default=[], description="With `include=steps`")
+    trace: dict[str, Json] = Field(default={}, description="With `include=trace`")
+    logs: list[dict[str, Json]] = Field(default=[], description="With `include=logs`")
+
+
+class RunsShape(BaseModel):
+    runs: list[RunShape]
+    next_cursor: str | None
+
+
+class WorkflowSummaryShape(BaseModel):
+    slug: str
+    name: str
+    description: str
+
+
+class WorkflowsShape(BaseModel):
+    workflows: list[WorkflowSummaryShape]
+
+
+class WorkflowShape(WorkflowSummaryShape):
+    input_schema: dict[str, Json]
+    output_schema: dict[str, Json]
+
+
+class HookShape(BaseModel):
+    model_config = {"protected_namespaces": ()}
+
+    run_id: str
+    step: str
+    workflow: str
+    name: str | None
+    title: str | None
+    details: Json
+    schema_: dict[str, Json] | None = Field(alias="schema")
+    created_at: datetime
+    expires_at: datetime | None
+    url: str | None
+
+
+class HooksShape(BaseModel):
+    hooks: list[HookShape]
+
+
+class AnsweredShape(BaseModel):
+    run_id: str
+    step: str
+    status: HookStatus
+    answered_at: datetime | None
+    answered_by: str | None
+
+
+class LinkAnsweredShape(BaseModel):
+    status: HookStatus
+    answered_at: datetime | None
+
+
+class HealthShape(BaseModel):
+    status: Literal["ok"]
+
+
+class ReadyShape(BaseModel):
+    ready: bool
+    reason: str | None
