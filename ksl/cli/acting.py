@@ -18,9 +18,9 @@ from ksl.cli.watch import Patience, how_to_go_on, verdict, watch
 
 
 def act(
-    ctx: click.Context, invocation: Invocation, ask: Callable[[Client], Awaitable[str]], *, wait_for_s: float
+    ctx: click.Context, invocation: Invocation, ask: Callable[[Client], Awaitable[Json]], *, wait_for_s: float
 ) -> None:
-    """`ask` does the thing and returns the run's id. Ends the command.
+    """`ask` does the thing and returns an answer with the `run_id`, where it is known. Ends the command.
 
     With a server, done means stored: exit 0. Without one the run is this command's to advance, and the exit
     code says what became of it; a run that was cancelled as asked is done.
@@ -31,10 +31,13 @@ def act(
 
 
 async def _act(
-    invocation: Invocation, ask: Callable[[Client], Awaitable[str]], patience: Patience
+    invocation: Invocation, ask: Callable[[Client], Awaitable[Json]], patience: Patience
 ) -> tuple[Json, int]:
     async with connected(invocation) as client:
-        run_id = await ask(client)
+        answer = await ask(client)
+        run_id = answer.get("run_id")
+        if run_id is None:
+            return answer, exits.DONE
         if client.carries_on:
             return await client.run(run_id), exits.DONE
         invocation.on_interrupt = [f"Left run {run_id} as it is; `ksl serve` carries on."]

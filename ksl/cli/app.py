@@ -14,7 +14,7 @@ import click
 from ksl import __version__
 from ksl.cli import exits
 from ksl.cli.invocation import Invocation, with_shared
-from ksl.errors import InvalidInput, KslError
+from ksl.errors import KslError
 
 
 class LazyGroup(click.Group):
@@ -97,16 +97,13 @@ def narrate(text: str) -> None:
 
 def paragraph(error: KslError) -> str:
     """The error as a person reads it. Fields of an invalid input are listed where its text omits them."""
-    text = error.explain()
-    if not isinstance(error, InvalidInput):
-        return text
-    lines: list[str] = []
-    for item in error.errors:
+    found: list[dict[str, Any]] = getattr(error, "errors", [])
+    lines = [error.explain().partition("\nSee ")[0]]
+    for item in found:
         where = ".".join(str(part) for part in item.get("loc", ())) or "the whole input"
         if where not in str(error) or str(item.get("msg", "")) not in str(error):
             lines.append(f"  {where}: {item.get('msg', '')}")
-    first, _, rest = text.partition("\nSee ")
-    return "\n".join([first, *lines, f"See {rest}"]) if rest else "\n".join([first, *lines])
+    return "\n".join([*lines, f"See docs/errors/{error.code}.md"])
 
 
 def our_fault(error: Exception) -> str:

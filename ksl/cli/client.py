@@ -12,8 +12,6 @@ from typing import Protocol
 
 from ksl.cli.output import Json
 
-# The events that may mean the end. A run-level retry by a person can still follow, so its status decides.
-ENDINGS = frozenset({"run_completed", "run_failed", "run_cancelled"})
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 NOTHING: frozenset[str] = frozenset()
 
@@ -82,8 +80,8 @@ class Client(Reader, Protocol):
 
     async def retry(self, run_id: str) -> None: ...
 
-    async def resume(self, target: HookTarget, payload: bytes) -> str:
-        """Answers the hook; the id of its run."""
+    async def resume(self, target: HookTarget, payload: bytes) -> Json:
+        """What became of the hook; with `run_id` where that may be known: a token alone does not tell."""
         ...
 
-    async def reject(self, target: HookTarget, reason: str) -> str: ...
+    async def reject(self, target: HookTarget, reason: str) -> Json: ...

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, cast
 
-from ksl.errors import BadRequest, InvalidInput, KslError, NotFound, ServerUnreachable, StoreFull
+from ksl.errors import BadRequest, KslError, NotFound, ServerUnreachable, StoreFull
 
 
 def problem(status: int, body: bytes, url: str) -> KslError:
@@ -18,13 +18,12 @@ def problem(status: int, body: bytes, url: str) -> KslError:
     known = cast("dict[str, Any]", fields) if isinstance(fields, dict) else {}
     code, detail = known.get("code"), str(known.get("detail") or known.get("title") or "")
     kind = next((kind for kind in _tree(KslError) if kind.code == code), None)
-    if kind is InvalidInput:
-        return InvalidInput(detail, known.get("errors") or [])
-    if kind is not None and kind is not KslError:
-        return kind(detail)
     if isinstance(code, str):
         # A newer server may say what this ksl has no class for. Its own words are the best there are.
-        return type("ServerError", (_by_status(status),), {"code": code})(detail)
+        kind = kind or type("ServerError", (_by_status(status),), {"code": code})
+        error = kind(detail)
+        error.__dict__["errors"] = known.get("errors") or []
+        return error
     return ServerUnreachable(
         f"{url} answered {status} and not as a ksl server would. Nothing is known to have changed. "
         "Check --url or KSL_URL; `ksl doctor` names the server of this project."

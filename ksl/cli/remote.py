@@ -10,16 +10,16 @@ from urllib.parse import quote
 
 import httpx
 
-from ksl.cli.client import ENDED, ENDINGS, NOTHING, Begun, HookTarget
+from ksl.cli.client import ENDED, NOTHING, Begun, HookTarget
 from ksl.cli.output import Json
 from ksl.cli.problems import problem
-from ksl.errors import ServerUnreachable
+from ksl.errors import ServerUnreachable, Unauthorised
 
 # How long the first POST may wait for the end of a run. Most runs end within it, in one round trip.
 FIRST_WAIT = "1s"
 # The server sends a comment every few seconds; a stream that is silent for longer has lost its server.
 SILENT_S = 60.0
-RECONNECT_S = 0.5
+RECONNECT_S = 0.2
 BURST_S = 0.02
 
 
@@ -56,20 +56,21 @@ class RemoteClient:
         return await self._json("GET", f"/runs/{_part(run_id)}/events", params={"after": after})
 
     async def hooks(self, *, run_id: str | None = None) -> Json:
-        return await self._json("GET", "/hooks", params={"run": run_id} if run_id else {})
+        return await self._json("GET", "/hooks", params={"run_id": run_id} if run_id else {})
 
     async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        # Without ?wait the status tells a new run (202) from a repeated key (200).
+        at_once = detach or idempotency_key is not None
         answer = await self._send(
             "POST",
             f"/workflows/{_part(workflow)}",
-            params={} if detach else {"wait": FIRST_WAIT},
+            params={} if at_once else {"wait": FIRST_WAIT},
             headers={"Content-Type": "application/json", **headers},
             content=input,
         )
         run = self._parsed(answer)
-        repeated = answer.headers.get("Idempotency-Replayed", "").lower() == "true"
-        return Begun(run["run_id"], run["status"], created=not repeated)
+        return Begun(run["run_id"], run["status"], created=not (at_once and answer.status_code == 200))
 
     async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:
         changed = asyncio.Event()
@@ -95,14 +96,8 @@ class RemoteClient:
             await asyncio.gather(listening, return_exceptions=True)
 
     async def follow(self, run_id: str) -> AsyncIterator[Json]:
-        await self.run(run_id)
         async for event in self._stream(run_id, after=0):
             yield event
-            if event["type"] in ENDINGS and (await self.run(run_id))["status"] in ENDED:
-                # A retried run's history has endings in its middle.
-                later = await self.events(run_id, after=event["seq"])
-                if not later["events"]:
-                    return
 
     async def cancel(self, run_id: str, *, reason: str, force: bool) -> None:
         await self._json("POST", f"/runs/{_part(run_id)}/cancel", json={"reason": reason, "force": force})
@@ -110,7 +105,7 @@ class RemoteClient:
     async def retry(self, run_id: str) -> None:
         await self._json("POST", f"/runs/{_part(run_id)}/retry")
 
-    async def resume(self, target: HookTarget, payload: bytes) -> str:
+    async def resume(self, target: HookTarget, payload: bytes) -> Json:
         if target.token is not None:
             return await self._answer_token(target.token, "", payload)
         # The payload goes in as it was typed: re-encoding it here would hide what strict JSON refuses.
@@ -118,21 +113,26 @@ class RemoteClient:
         body = b'{"step": ' + step + b', "payload": ' + (payload.strip() or b"null") + b"}"
         return await self._answer_run(target, "resume", body)
 
-    async def reject(self, target: HookTarget, reason: str) -> str:
+    async def reject(self, target: HookTarget, reason: str) -> Json:
         if target.token is not None:
             return await self._answer_token(target.token, "/reject", json.dumps({"reason": reason}).encode())
         body = json.dumps({"step": target.step, "reason": reason}).encode()
         return await self._answer_run(target, "reject", body)
 
-    async def _answer_token(self, token: str, action: str, body: bytes) -> str:
+    async def _answer_token(self, token: str, action: str, body: bytes) -> Json:
+        # The answer to a token says nothing about the run. Whoever may list hooks may know it all the same.
+        try:
+            waiting = (await self.hooks())["hooks"]
+        except Unauthorised:
+            waiting = []
+        run_id = next((hook["run_id"] for hook in waiting if hook["url"].endswith(f"/hooks/{token}")), None)
         headers = {"Content-Type": "application/json"}
         answer = await self._json("POST", f"/hooks/{_part(token)}{action}", headers=headers, content=body)
-        return str(answer.get("run_id", ""))
+        return answer | ({"run_id": run_id} if run_id else {})
 
-    async def _answer_run(self, target: HookTarget, action: str, body: bytes) -> str:
+    async def _answer_run(self, target: HookTarget, action: str, body: bytes) -> Json:
         path = f"/runs/{_part(target.run_id or '')}/hooks/{action}"
-        await self._json("POST", path, headers={"Content-Type": "application/json"}, content=body)
-        return target.run_id or ""
+        return await self._json("POST", path, headers={"Content-Type": "application/json"}, content=body)
 
     async def _stream(self, run_id: str, *, after: int) -> AsyncIterator[Json]:
         """Events of one run as they come. A stream that breaks off is taken up again where it broke."""
@@ -152,8 +152,10 @@ class RemoteClient:
                         if event["seq"] > after:
                             after = event["seq"]
                             yield event
-                # The server ends the stream with the run.
-                if (await self.run(run_id))["status"] in ENDED:
+                # The server ends the stream with the run; or it stops, or a proxy had enough. A run that
+                # ended after the break still has events to show.
+                ended = (await self.run(run_id))["status"] in ENDED
+                if ended and not (await self.events(run_id, after=after))["events"]:
                     return
             except httpx.TransportError as error:
                 failures += 1

@@ -8,6 +8,7 @@ from ksl.cli.acting import act
 from ksl.cli.arguments import WAIT_FOR
 from ksl.cli.client import Client, hook_target
 from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import Json
 
 
 @click.command(cls=Command, name="reject")
@@ -22,7 +23,7 @@ def command(
 ) -> None:
     """Refuse a hook; the run gets HookRejected."""
 
-    async def ask(client: Client) -> str:
+    async def ask(client: Client) -> Json:
         return await client.reject(hook_target(target, step), reason)
 
     act(ctx, invocation, ask, wait_for_s=wait_for)

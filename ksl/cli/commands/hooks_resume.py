@@ -8,6 +8,7 @@ from ksl.cli.acting import act
 from ksl.cli.arguments import JSON_SOURCE, WAIT_FOR
 from ksl.cli.client import Client, hook_target
 from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import Json
 
 
 @click.command(cls=Command, name="resume")
@@ -22,7 +23,7 @@ def command(
 ) -> None:
     """Answer a hook, by its run, its token or its link. One answer wins."""
 
-    async def ask(client: Client) -> str:
+    async def ask(client: Client) -> Json:
         return await client.resume(hook_target(target, step), data)
 
     act(ctx, invocation, ask, wait_for_s=wait_for)

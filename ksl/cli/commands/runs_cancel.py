@@ -8,6 +8,7 @@ from ksl.cli.acting import act
 from ksl.cli.arguments import WAIT_FOR
 from ksl.cli.client import Client
 from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import Json
 
 
 @click.command(cls=Command, name="cancel")
@@ -22,8 +23,8 @@ def command(
 ) -> None:
     """Ask a run to stop; its clean-up still runs."""
 
-    async def ask(client: Client) -> str:
+    async def ask(client: Client) -> Json:
         await client.cancel(run_id, reason=reason, force=force)
-        return run_id
+        return {"run_id": run_id}
 
     act(ctx, invocation, ask, wait_for_s=wait_for)

@@ -8,6 +8,7 @@ from ksl.cli.acting import act
 from ksl.cli.arguments import WAIT_FOR
 from ksl.cli.client import Client
 from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import Json
 
 
 @click.command(cls=Command, name="retry")
@@ -18,8 +19,8 @@ from ksl.cli.invocation import Command, Invocation, pass_invocation
 def command(ctx: click.Context, invocation: Invocation, run_id: str, wait_for: float) -> None:
     """Let a failed or held run go on; what it completed is kept."""
 
-    async def ask(client: Client) -> str:
+    async def ask(client: Client) -> Json:
         await client.retry(run_id)
-        return run_id
+        return {"run_id": run_id}
 
     act(ctx, invocation, ask, wait_for_s=wait_for)

@@ -1,0 +1,172 @@
+"""`ksl serve`"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from ksl.cli import exits
+from ksl.cli.app import narrate
+from ksl.cli.arguments import DURATION
+from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.project import count, discovered, settings_of
+from ksl.cli.serving_token import adopt_token, refuse_open_door
+from ksl.define.duration import format_duration
+
+if TYPE_CHECKING:
+    from ksl.build.config import Settings
+    from ksl.build.discover import Project
+    from ksl.runtime import Runtime
+
+
+@click.command(cls=Command, name="serve")
+@click.option("--host", metavar="H", help="Listen here. Beyond this machine only with a token of your own.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="0 takes any free port.")
+@click.option("--durability", type=click.Choice(["full", "process"]), help="What a commit survives.")
+@click.option("--keep-going", is_flag=True, help="Serve what loaded, although some of the code did not.")
+@click.option(
+    "--drain", type=DURATION, default="10s", show_default=True, help="How long steps in flight may finish."
+)
+@pass_invocation
+@click.pass_context
+def command(
+    ctx: click.Context,
+    invocation: Invocation,
+    host: str | None,
+    port: int | None,
+    durability: str | None,
+    keep_going: bool,
+    drain: float,
+) -> None:
+    """Run the project's workflows and answer HTTP until stopped.
+
+    SIGTERM or Ctrl-C once: no new work, steps in flight finish within --drain. Twice: stop at once. What was
+    cut off runs again at the next start; nothing that is stored is lost either way.
+    """
+    flags = {"server.host": host, "server.port": port, "store.durability": durability}
+    settings = settings_of(invocation, flags)
+    refuse_open_door(settings)
+    refuse_second_server(settings)
+    project = discovered(settings)
+    if not keep_going:
+        project.raise_if_broken()
+    elif broken := [*project.failures, *project.duplicates]:
+        narrate("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
+    sock = _bound(settings)
+    ctx.exit(asyncio.run(_serve(settings, project, sock, drain_s=drain)))
+
+
+async def _serve(settings: Settings, project: Project, sock: socket.socket, *, drain_s: float) -> int:
+    from ksl.api.server import serve as answer_http
+    from ksl.runtime import Runtime
+
+    began = time.monotonic()
+    try:
+        runtime = await Runtime.open(settings.folder, settings, project=project, serve=True)
+    except BaseException:
+        sock.close()
+        raise
+    stopping = _Stopping(runtime, drain_s)
+    try:
+        adopt_token(runtime)
+        unfinished = await _unfinished(runtime)
+        _settle_memory()
+
+        def ready(url: str) -> None:
+            runtime.announce(url)
+            took = format_duration(round(time.monotonic() - began, 2))
+            narrate(
+                f"ksl serves {settings.project.name} at {url}: {count(len(project.workflows), 'workflow')}, "
+                f"{count(unfinished, 'unfinished run')} recovered, ready in {took}."
+            )
+
+        answering = asyncio.create_task(answer_http(runtime, sock=sock, on_ready=ready, stop=stopping.asked))
+        stopping.answering = answering
+        await asyncio.wait({answering, runtime.failed}, return_when=asyncio.FIRST_COMPLETED)
+        if runtime.failed.done():
+            answering.cancel()
+        with suppress(asyncio.CancelledError):
+            await answering
+    finally:
+        failed = runtime.failed.done()
+        await runtime.close(drain_s=0.0 if failed or stopping.at_once else stopping.left_s())
+    if failed:
+        raise runtime.failed.result()
+    return stopping.exit_code
+
+
+class _Stopping:
+    """What the signals have said so far."""
+
+    def __init__(self, runtime: Runtime, drain_s: float) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = False
+        self.exit_code = exits.DONE
+        self.answering: asyncio.Task[None] | None = None
+        self._runtime = runtime
+        self._drain_s = drain_s
+        self._until = 0.0
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._heard, number)
+
+    def left_s(self) -> float:
+        """Of the time to drain; the requests in flight have had their part of it."""
+        return max(self._until - time.monotonic(), 0.0) if self.asked.is_set() else self._drain_s
+
+    def _heard(self, number: signal.Signals) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            self._until = time.monotonic() + self._drain_s
+            drain = format_duration(self._drain_s)
+            narrate(f"{number.name}: no new work; steps in flight have {drain}. Once more stops at once.")
+            return
+        if not self.at_once:
+            self.at_once = True
+            self.exit_code = 128 + number
+            narrate(f"{number.name} again: stopping at once. What was cut off runs again at the next start.")
+            self._runtime.stop_now()
+            if self.answering is not None:
+                self.answering.cancel()
+
+
+def refuse_second_server(settings: Settings) -> None:
+    """Before the port is tried, which the first server holds too: the message must be about that server."""
+    from ksl.log.lock import read_holder
+
+    holder = read_holder(settings.data_folder)
+    if holder is not None:
+        raise NotImplementedError
+
+
+def _bound(settings: Settings) -> socket.socket:
+    """Bound before the store is opened: a port in use must not cost a recovery."""
+    from ksl.api.server import bind
+    from ksl.errors import PortInUse
+
+    try:
+        return bind(settings.server.host, settings.server.port)
+    except PortInUse:
+        refuse_second_server(settings)
+        raise
+
+
+async def _unfinished(runtime: Runtime) -> int:
+    from ksl.records import FINISHED
+
+    counts = await runtime.store.run_counts()
+    return sum(number for status, number in counts.items() if status not in FINISHED)
+
+
+def _settle_memory() -> None:
+    """What is loaded now stays, so collections need not look at it. The figures: engine-measurements 4.3."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

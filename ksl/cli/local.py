@@ -1,0 +1,83 @@
+"""The client without a server: an engine inside the command, which holds the data folder until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ksl.build.config import Settings
+from ksl.cli.app import narrate
+from ksl.cli.client import NOTHING, Begun, HookTarget
+from ksl.cli.output import Json
+from ksl.cli.project import count, discovered
+from ksl.cli.stored import StoredReader
+from ksl.runtime import Runtime
+from ksl.views.hooks import answer_json, hooks_json
+from ksl.views.runs import run_json
+from ksl.views.workflows import workflows_json
+
+HELD_WAIT_S = 10.0  # for another command to leave the folder
+LOOK_AGAIN_S = 0.25  # at a run that neither ended nor waits: it may have gone to sleep
+BY = "cli"
+
+
+async def open_local(settings: Settings) -> LocalClient:
+    project = discovered(settings)
+    if broken := len(project.failures) + len(project.duplicates):
+        narrate(f"{count(broken, 'error')} in the project's code (see `ksl build`): going on with the rest.")
+    return LocalClient(
+        settings,
+        await Runtime.open(settings.folder, settings, project=project, serve=False, wait_s=HELD_WAIT_S),
+    )
+
+
+class LocalClient(StoredReader):
+    """Reads like `StoredReader`, from the engine's own store."""
+
+    carries_on = False
+
+    def __init__(self, settings: Settings, runtime: Runtime) -> None:
+        super().__init__(settings)
+        self.runtime = runtime
+        self.opened = runtime.store
+
+    async def close(self) -> None:
+        # Steps in flight are let go at once: their outcome is not recorded, so they run again. Whoever wanted
+        # to wait for them has done so by now.
+        await self.runtime.close(drain_s=0.0)
+
+    async def workflows(self) -> Json:
+        return workflows_json(self.runtime.project)
+
+    async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json:
+        return await run_json(self.runtime.store, run_id, include=include, logs=self.runtime.logs(run_id))
+
+    async def hooks(self, *, run_id: str | None = None) -> Json:
+        return await hooks_json(self.runtime.store, self.runtime.hook_url, run_id=run_id)
+
+    async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
+        started = await self.runtime.start(workflow, input, idempotency_key=idempotency_key, by=BY)
+        return Begun(started.run.run_id, str(started.run.status), started.created)
+
+    async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:
+        while True:
+            await self.runtime.settled(run_id, timeout_s=LOOK_AGAIN_S, waits=True)
+            if enough(run := await self.run(run_id)):
+                return run
+
+    async def cancel(self, run_id: str, *, reason: str, force: bool) -> None:
+        await self.runtime.cancel(run_id, reason=reason, by=BY, force=force)
+
+    async def retry(self, run_id: str) -> None:
+        await self.runtime.retry(run_id, by=BY)
+
+    async def resume(self, target: HookTarget, payload: bytes) -> Json:
+        if target.token is not None:
+            return answer_json(await self.runtime.resume(target.token, payload, by=BY))
+        return answer_json(await self.runtime.resume_hook(target.run_id or "", target.step, payload, by=BY))
+
+    async def reject(self, target: HookTarget, reason: str) -> Json:
+        if target.token is not None:
+            return answer_json(await self.runtime.reject(target.token, reason=reason, by=BY))
+        return answer_json(
+            await self.runtime.reject_hook(target.run_id or "", target.step, reason=reason, by=BY)
+        )

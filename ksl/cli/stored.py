@@ -1,0 +1,90 @@
+"""The reader for when no server runs: the store, opened for reading only. No run moves because of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from ksl.build.config import Settings
+from ksl.cli.client import ENDED, NOTHING
+from ksl.cli.output import Json
+from ksl.cli.project import discovered
+from ksl.errors import UnknownRun
+from ksl.log.lock import read_holder
+from ksl.log.sqlite import SqliteStore
+from ksl.log.store import Store
+from ksl.records import HookRow
+from ksl.views.events import events_json
+from ksl.views.hooks import hooks_json
+from ksl.views.runs import run_filter, run_json, runs_json
+from ksl.views.workflows import workflows_json
+
+LOOK_AGAIN_S = 0.2
+
+
+class StoredReader:
+    carries_on = False
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.opened: Store | None = None
+
+    async def close(self) -> None:
+        if self.opened is not None:
+            await self.opened.close()
+
+    async def workflows(self) -> Json:
+        return workflows_json(discovered(self.settings))
+
+    async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json:
+        return await run_json(await self._store_of(run_id), run_id, include=include, logs=[])
+
+    async def runs(
+        self, *, workflow: str | None, status: str | None, since: str | None, limit: int, cursor: str | None
+    ) -> Json:
+        where = run_filter(workflow=workflow, status=status, since=since, now_ms=time.time_ns() // 1_000_000)
+        if (store := await self._store()) is None:
+            return {"runs": [], "next_cursor": None}
+        return await runs_json(store, where, cursor=cursor, limit=limit)
+
+    async def events(self, run_id: str, *, after: int = 0) -> Json:
+        return await events_json(await self._store_of(run_id), run_id, after=after)
+
+    async def follow(self, run_id: str) -> AsyncIterator[Json]:
+        seen = 0
+        while True:
+            # Asked before the events: whatever the run does after its end is then still looked for.
+            ended = (await self.run(run_id))["status"] in ENDED
+            advanced = read_holder(self.settings.data_folder) is not None
+            for event in (page := await self.events(run_id, after=seen))["events"]:
+                seen = event["seq"]
+                yield event
+            if page["next_cursor"] is None:
+                if ended or not advanced:
+                    return
+                # Another command's engine has the run. It announces no address, so looking is all there is.
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def hooks(self, *, run_id: str | None = None) -> Json:
+        if run_id is not None:
+            await self.run(run_id)
+        if (store := await self._store()) is None:
+            return {"hooks": []}
+        return await hooks_json(store, self._url_of, run_id=run_id)
+
+    def _url_of(self, hook: HookRow) -> str:
+        raise NotImplementedError
+
+    async def _store_of(self, run_id: str) -> Store:
+        if (store := await self._store()) is None:
+            raise UnknownRun(
+                f"No run has the id {run_id}: nothing has been run in {self.settings.folder} yet."
+            )
+        return store
+
+    async def _store(self) -> Store | None:
+        """None while there is no database: nothing has been run in this project yet."""
+        if self.opened is None and self.settings.store.path.exists():
+            self.opened = await SqliteStore.open_reader(self.settings.store.path)
+        return self.opened
