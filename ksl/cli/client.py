@@ -64,8 +64,6 @@ class Reader(Protocol):
 
     async def hooks(self, *, run_id: str | None = None) -> Json: ...
 
-    async def close(self) -> None: ...
-
 
 class Client(Reader, Protocol):
     async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,33 +21,27 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def connected(invocation: Invocation) -> AsyncGenerator[Client]:
     """For commands that change something. With no server it holds the data folder until the block ends."""
-    client: Client
     if (server := _server(invocation)) is None:
-        from ksl.cli.local import open_local
+        from ksl.cli.local import local_client
 
-        client = await open_local(settings_of(invocation))
+        async with local_client(settings_of(invocation)) as client:
+            yield client
     else:
-        client = _remote(*server)
-    try:
-        yield client
-    finally:
-        await client.close()
+        async with _remote(*server) as client:
+            yield client
 
 
 @asynccontextmanager
 async def reading(invocation: Invocation) -> AsyncGenerator[Reader]:
     """For commands that only look. With no server it reads the store and moves no run."""
-    reader: Reader
     if (server := _server(invocation)) is None:
         from ksl.cli.stored import StoredReader
 
-        reader = StoredReader(settings_of(invocation))
+        async with aclosing(StoredReader(settings_of(invocation))) as reader:
+            yield reader
     else:
-        reader = _remote(*server)
-    try:
-        yield reader
-    finally:
-        await reader.close()
+        async with _remote(*server) as client:
+            yield client
 
 
 def _server(invocation: Invocation) -> tuple[str, str | None] | None:
@@ -98,7 +92,9 @@ def _url(text: str) -> str:
     return text
 
 
-def _remote(url: str, token: str | None) -> Client:
+@asynccontextmanager
+async def _remote(url: str, token: str | None) -> AsyncGenerator[Client]:
     from ksl.cli.remote import RemoteClient
 
-    return RemoteClient(url, token)
+    async with aclosing(RemoteClient(url, token)) as client:
+        yield client

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 from ksl.build.config import Settings
 from ksl.cli.app import narrate
@@ -20,14 +21,22 @@ LOOK_AGAIN_S = 0.25  # at a run that neither ended nor waits: it may have gone t
 BY = "cli"
 
 
-async def open_local(settings: Settings) -> LocalClient:
-    project = discovered(settings)
-    if broken := len(project.failures) + len(project.duplicates):
-        narrate(f"{count(broken, 'error')} in the project's code (see `ksl build`): going on with the rest.")
-    return LocalClient(
-        settings,
-        await Runtime.open(settings.folder, settings, project=project, serve=False, wait_s=HELD_WAIT_S),
-    )
+@asynccontextmanager
+async def local_client(settings: Settings) -> AsyncGenerator[LocalClient]:
+    with discovered(settings) as project:
+        if broken := len(project.failures) + len(project.duplicates):
+            narrate(
+                f"{count(broken, 'error')} in the project's code (see `ksl build`): going on with the rest."
+            )
+        runtime = await Runtime.open(
+            settings.folder, settings, project=project, serve=False, wait_s=HELD_WAIT_S
+        )
+        try:
+            yield LocalClient(settings, runtime)
+        finally:
+            # Steps in flight are let go at once: their outcome is not recorded, so they run again. Whoever
+            # wanted to wait for them has done so by now.
+            await runtime.close(drain_s=0.0)
 
 
 class LocalClient(StoredReader):
@@ -39,11 +48,6 @@ class LocalClient(StoredReader):
         super().__init__(settings)
         self.runtime = runtime
         self.opened = runtime.store
-
-    async def close(self) -> None:
-        # Steps in flight are let go at once: their outcome is not recorded, so they run again. Whoever wanted
-        # to wait for them has done so by now.
-        await self.runtime.close(drain_s=0.0)
 
     async def workflows(self) -> Json:
         return workflows_json(self.runtime.project)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ksl.cli.invocation import Invocation
@@ -20,12 +21,17 @@ def settings_of(invocation: Invocation, flags: Mapping[str, object] | None = Non
     return load_settings(find_project(invocation.start), os.environ, flags)
 
 
-def discovered(settings: Settings) -> Project:
-    """Imports the project's modules; what went wrong is in the result, not raised."""
-    from ksl.build.discover import discover
+@contextmanager
+def discovered(settings: Settings) -> Generator[Project]:
+    """Imports the project's modules for the length of the block. What went wrong is in the result."""
+    from ksl.build.discover import discover, unload
 
     names = settings.project
-    return discover(settings.folder, names=(names.workflows, names.actions, names.agents, names.triggers))
+    project = discover(settings.folder, names=(names.workflows, names.actions, names.agents, names.triggers))
+    try:
+        yield project
+    finally:
+        unload(project)
 
 
 def count(number: int, noun: str) -> str:

@@ -36,7 +36,7 @@ class RemoteClient:
             base_url=self.url, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False
         )
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self.http.aclose()
 
     async def workflows(self) -> Json:

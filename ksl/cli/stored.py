@@ -30,12 +30,13 @@ class StoredReader:
         self.settings = settings
         self.opened: Store | None = None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         if self.opened is not None:
             await self.opened.close()
 
     async def workflows(self) -> Json:
-        return workflows_json(discovered(self.settings))
+        with discovered(self.settings) as project:
+            return workflows_json(project)
 
     async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json:
         return await run_json(await self._store_of(run_id), run_id, include=include, logs=[])

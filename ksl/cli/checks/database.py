@@ -50,7 +50,7 @@ async def _server(pid: int, url: str, settings: Settings) -> list[Finding]:
             Finding("server", "fail", f"{where} does not answer: {error}", f"See what process {pid} does.")
         ]
     finally:
-        await client.close()
+        await client.aclose()
     found = [Finding("server", "ok", f"{where} is ready")]
     if ready.status_code != 200:
         found = [

@@ -29,13 +29,13 @@ def settings_findings(invocation: Invocation) -> tuple[list[Finding], Settings |
 
 def code_findings(settings: Settings) -> Iterator[Finding]:
     try:
-        project = discovered(settings)
+        with discovered(settings) as project:
+            broken, defined = problems(project), summary(project)
     except NoColumnPositions:
         # The machine's own finding has said so.
         return
-    broken = problems(project)
     if not broken:
-        yield Finding("code", "ok", summary(project))
+        yield Finding("code", "ok", defined)
         return
     first = f"{broken[0]['file']}:{broken[0]['line']} {broken[0]['message']}"
     found = f"{count(len(broken), 'error')}, the first: {first}"

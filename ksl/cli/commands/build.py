@@ -26,26 +26,24 @@ def command(ctx: click.Context, invocation: Invocation) -> None:
     makes the exit code 1.
     """
     settings = settings_of(invocation)
-    project = discovered(settings)
-    found = [*problems(project)]
     if not (settings.folder / settings.project.workflows).is_dir():
         narrate(f"There is no folder {settings.project.workflows}/ in {settings.folder}: nothing to run yet.")
-    if invocation.prints_json:
-        emit_json(
-            {
-                "ok": not found,
-                "workflows": sorted(project.workflows),
-                "actions": sorted(project.actions),
-                "errors": found,
-            }
-        )
-    else:
-        for problem in found:
-            click.echo(f"{problem['file']}:{problem['line']} {problem['code']} {problem['message']}")
-            if problem.get("traceback"):
-                click.echo("    " + problem["traceback"].rstrip().replace("\n", "\n    "))
-        click.echo(f"{summary(project)}, {count(len(found), 'error')}")
+    with discovered(settings) as project:
+        found = problems(project)
+        _emit(project, found, prints_json=invocation.prints_json)
     ctx.exit(exits.FAILED if found else exits.DONE)
+
+
+def _emit(project: Project, found: list[Json], *, prints_json: bool) -> None:
+    if prints_json:
+        slugs = {"workflows": sorted(project.workflows), "actions": sorted(project.actions)}
+        emit_json({"ok": not found, **slugs, "errors": found})
+        return
+    for problem in found:
+        click.echo(f"{problem['file']}:{problem['line']} {problem['code']} {problem['message']}")
+        if problem.get("traceback"):
+            click.echo("    " + problem["traceback"].rstrip().replace("\n", "\n    "))
+    click.echo(f"{summary(project)}, {count(len(found), 'error')}")
 
 
 def problems(project: Project) -> list[Json]:

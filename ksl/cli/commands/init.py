@@ -73,11 +73,11 @@ __pycache__/
 
 
 @click.command(cls=Command, name="init")
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @pass_invocation
-def command(invocation: Invocation, folder: Path) -> None:
+def command(invocation: Invocation, directory: Path) -> None:
     """Write a small project that works. Nothing that is there already is touched."""
-    folder = invocation.start / folder
+    folder = invocation.start / directory
     _refuse_what_exists(folder)
     for name, text in FILES.items():
         path = folder / name

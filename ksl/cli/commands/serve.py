@@ -54,13 +54,13 @@ def command(
     settings = settings_of(invocation, flags)
     refuse_open_door(settings)
     refuse_second_server(settings)
-    project = discovered(settings)
-    if not keep_going:
-        project.raise_if_broken()
-    elif broken := [*project.failures, *project.duplicates]:
-        narrate("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
-    sock = _bound(settings)
-    ctx.exit(asyncio.run(_serve(settings, project, sock, drain_s=drain)))
+    with discovered(settings) as project:
+        if not keep_going:
+            project.raise_if_broken()
+        elif broken := [*project.failures, *project.duplicates]:
+            narrate("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
+        sock = _bound(settings)
+        ctx.exit(asyncio.run(_serve(settings, project, sock, drain_s=drain)))
 
 
 async def _serve(settings: Settings, project: Project, sock: socket.socket, *, drain_s: float) -> int:
