@@ -290,6 +290,18 @@ class WorkflowGone(AskPerson):
     code = "KSL417"
 
 
+class RunTimedOut(FixCode):
+    """The run took longer than its workflow's `timeout`."""
+
+    code = "KSL418"
+
+
+class InternalFault(AskPerson):
+    """ksl itself went wrong while advancing a run. The run is held; its history is intact."""
+
+    code = "KSL419"
+
+
 class UnknownHook(FixRequest):
     """No hook has this token, or the run has no such hook."""
 
@@ -352,11 +364,22 @@ class DamagedEvent(AskPerson):
 
     code = "KSL505"
 
+    def __init__(self, message: str, *, run_id: str = "", seq: int = 0) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.seq = seq  # 0: which event is not known
+
 
 class SchemaTooNew(AskPerson):
     """The database was written by a newer ksl."""
 
     code = "KSL506"
+
+
+class ChangeRefused(AskPerson):
+    """The log did not take a change for what it holds, such as a `seq` that is taken. Others were stored."""
+
+    code = "KSL507"
 
 
 # --- KSL6xx CLI, HTTP and TUI -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ callbacks of the host loop (never inside a task, since a run is drained from the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -22,7 +23,8 @@ class Change(msgspec.Struct):
     """One turn of one run.
 
     `run`, `timers_set`, `timers_cleared` and `hooks` are written in the same transaction as the events they
-    follow from. `run` and `hooks` rows replace whole rows with the same key.
+    follow from. `run` and `hooks` rows replace whole rows with the same key. Timers are cleared before others
+    are set; a timer is known by due_ms, run_id, step and kind.
     """
 
     run_id: str
@@ -61,9 +63,16 @@ class Store(Protocol):
     """Times are Unix milliseconds, UTC. Reads see what is committed, nothing newer.
 
     Errors: StoreFull when the disk has no space (the change is lost, later ones may succeed); StoreFailed
-    when a write or flush failed (fatal: every later append is lost too); DamagedEvent from `events` when a
-    checksum does not match.
+    when a write or flush failed (fatal: every later append is lost too); StoreBusy when another program held
+    the database for seconds; ChangeRefused when a change's own content cannot be stored (a `seq` that is
+    taken); DamagedEvent from `events` when a checksum does not match. `ends` and `feed` leave damaged events out.
+    When a change is lost, so are those appended before its `lost` was called that would leave a gap.
     """
+
+    @property
+    def failed(self) -> asyncio.Future[KslError]:
+        """Gets the StoreFailed after which nothing is stored any more; the process should then end."""
+        ...
 
     def append(self, change: Change) -> None:
         """Queues the change; returns at once. Must be called on the host loop's thread."""
@@ -79,11 +88,16 @@ class Store(Protocol):
         """Calls back on the host loop after each commit that held events; returns the unsubscriber."""
         ...
 
+    async def suspects(self) -> dict[str, int]:
+        """Runs that were being advanced when the last process died, with how many died so in a row.
+
+        Any newer event between two deaths starts the count at 1 again. Empty after a clean close.
+        """
+        ...
+
     async def run(self, run_id: str) -> RunRow | None: ...
 
-    async def runs(
-        self, where: RunFilter, *, cursor: str | None = None, limit: int = 100
-    ) -> Page[RunRow]:
+    async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:
         """Newest first (by creation order)."""
         ...
 
@@ -95,9 +109,7 @@ class Store(Protocol):
 
     async def run_counts(self) -> dict[RunStatus, int]: ...
 
-    async def events(
-        self, run_id: str, *, after: int = 0, limit: int | None = None
-    ) -> list[Event]:
+    async def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[Event]:
         """Ascending `seq`, those above `after`. Values kept aside are put back in place."""
         ...
 

@@ -1,0 +1,139 @@
+"""One transaction: the changes of many runs as a handful of statements."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ksl.log import rows
+from ksl.log.store import Change
+from ksl.records import HookRow, RunRow, TimerRow
+
+EVENTS_MAX = 2_000
+BYTES_MAX = 1024 * 1024
+
+# Rows to an INSERT. Each statement hands the GIL back and forth once, so fewer of them is what lets a batch
+# through while the loop is at work; beyond 64 rows SQLite itself gets slower.
+_ROWS_A_STATEMENT = 64
+_EVENT_INSERT_ONE = rows.EVENT_INSERT + rows.EVENT_VALUES
+_EVENT_INSERT_MANY = rows.EVENT_INSERT + ", ".join([rows.EVENT_VALUES] * _ROWS_A_STATEMENT)
+
+
+def fits(changes: Sequence[Change]) -> int:
+    """How many of these changes, from the first, make one batch. At least one, however large."""
+    events = size = 0
+    for count, change in enumerate(changes):
+        events += len(change.events)
+        for event in change.events:
+            if event.data is not None:
+                size += len(event.data)
+            if event.input is not None:
+                size += len(event.input)
+        if (events > EVENTS_MAX or size > BYTES_MAX) and count:
+            return count
+    return len(changes)
+
+
+def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    """Stores all of them or, raising what sqlite3 raised, none."""
+    _in_transaction(connection, lambda cursor: _write(cursor, changes))
+
+
+def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[int, Exception]:
+    """After a batch that SQLite refused for its content: each change by itself, still in one transaction.
+
+    Returns those refused by index, with the reason. Once a change of a run is refused its later ones are
+    too, since its history would have a gap.
+    """
+    refused: dict[int, Exception] = {}
+    runs: dict[str, Exception] = {}
+
+    def each(cursor: sqlite3.Cursor) -> None:
+        for index, change in enumerate(changes):
+            if change.run_id in runs:
+                refused[index] = runs[change.run_id]
+                continue
+            cursor.execute("SAVEPOINT change")
+            try:
+                _write(cursor, (change,))
+            except CONTENT_ERRORS as error:
+                cursor.execute("ROLLBACK TO change")
+                refused[index] = runs[change.run_id] = error
+            cursor.execute("RELEASE change")
+
+    _in_transaction(connection, each)
+    return refused
+
+
+# What a change itself can be at fault for: a `seq` that is taken, an integer beyond 64 bits, a surrogate.
+CONTENT_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Cursor], None]) -> None:
+    cursor = connection.cursor()
+    cursor.execute("BEGIN IMMEDIATE")
+    try:
+        work(cursor)
+        cursor.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            cursor.execute("ROLLBACK")
+        raise
+
+
+def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
+    events: list[tuple[Any, ...]] = []
+    blobs: list[rows.Blob] = []
+    runs: dict[str, RunRow] = {}
+    timers: dict[rows.TimerKey, TimerRow | None] = {}
+    hooks: dict[bytes, HookRow] = {}
+    event_row = rows.event_row
+    for change in changes:
+        for event in change.events:
+            events.append(event_row(event, blobs))
+        if change.run is not None:
+            runs[change.run.run_id] = change.run
+        for timer in change.timers_cleared:
+            timers[rows.timer_key(timer)] = None
+        for timer in change.timers_set:
+            timers[rows.timer_key(timer)] = timer
+        for hook in change.hooks:
+            hooks[hook.token_hash] = hook
+    if blobs:
+        cursor.executemany(rows.BLOB_INSERT, blobs)
+    _insert_events(cursor, events)
+    if runs:
+        cursor.executemany(rows.RUN_UPSERT, [rows.run_row(run) for run in runs.values()])
+    if timers:
+        _write_timers(cursor, timers)
+    if hooks:
+        cursor.executemany(rows.HOOK_UPSERT, [msgspec.structs.astuple(hook) for hook in hooks.values()])
+
+
+def _insert_events(cursor: sqlite3.Cursor, events: list[tuple[Any, ...]]) -> None:
+    whole = len(events) - len(events) % _ROWS_A_STATEMENT
+    for start in range(0, whole, _ROWS_A_STATEMENT):
+        chunk = events[start : start + _ROWS_A_STATEMENT]
+        cursor.execute(_EVENT_INSERT_MANY, [value for row in chunk for value in row])
+    if whole < len(events):
+        cursor.executemany(_EVENT_INSERT_ONE, events[whole:])
+
+
+def _write_timers(cursor: sqlite3.Cursor, timers: dict[rows.TimerKey, TimerRow | None]) -> None:
+    cleared = [key for key, timer in timers.items() if timer is None]
+    if cleared:
+        cursor.executemany(rows.TIMER_CLEAR, cleared)
+    armed = [msgspec.structs.astuple(timer) for timer in timers.values() if timer is not None]
+    if armed:
+        cursor.executemany(rows.TIMER_SET, armed)

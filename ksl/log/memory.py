@@ -1,0 +1,227 @@
+"""The log without a file or a thread, for tests: what is appended is stored one turn of the loop later."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+from ksl.errors import KslError
+from ksl.log.histogram import Histogram
+from ksl.log.mishaps import closed, refused
+from ksl.log.rows import TimerKey, timer_key
+from ksl.log.store import Change, FeedRow, Page, StoreStats
+from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+
+
+class MemoryStore:
+    """See `ksl.log.store.Store`. All pending changes are one batch."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[Change] = []
+        self._refusal: KslError | None = None
+        self._watchers: list[Callable[[], None]] = []
+        self._tables = _Tables()
+        self._batches = 0
+        self.failed: asyncio.Future[KslError] = self._loop.create_future()
+
+    def append(self, change: Change) -> None:
+        self._pending.append(change)
+        if len(self._pending) == 1:
+            self._loop.call_soon(self._commit)
+
+    async def flush(self) -> None:
+        while self._pending:
+            flushed: asyncio.Future[None] = self._loop.create_future()
+            self._loop.call_soon(flushed.set_result, None)
+            await flushed
+
+    async def close(self) -> None:
+        await self.flush()
+        self._refusal = closed("the log in memory")
+
+    def fail(self, error: KslError, *, for_ever: bool = False) -> None:
+        """For tests: loses what is pending, as a disk that is full or, `for_ever`, broken would."""
+        if for_ever:
+            self._refusal = error
+            if not self.failed.done():
+                self.failed.set_result(error)
+        lost, self._pending = self._pending, []
+        for change in lost:
+            self._lose(change, error)
+
+    def wake_on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._watchers:
+                self._watchers.remove(callback)
+
+        return unsubscribe
+
+    async def suspects(self) -> dict[str, int]:
+        return {}
+
+    def _commit(self) -> None:
+        changes, self._pending = self._pending, []
+        if self._refusal is not None:
+            for change in changes:
+                self._lose(change, self._refusal)
+            return
+        outcomes: list[tuple[Change, KslError | None]] = []
+        broken: dict[str, KslError] = {}
+        for change in changes:
+            error = broken.get(change.run_id)
+            if error is None:
+                try:
+                    self._tables.store(change)
+                except ValueError as reason:
+                    error = broken[change.run_id] = refused(reason, change.run_id)
+            outcomes.append((change, error))
+        self._batches += bool(changes)
+        for change, error in outcomes:
+            if error is not None:
+                self._lose(change, error)
+            elif change.stored is not None:
+                self._call(change.stored)
+        if any(change.events for change, error in outcomes if error is None):
+            for watcher in tuple(self._watchers):
+                self._call(watcher)
+
+    def _lose(self, change: Change, error: KslError) -> None:
+        lost = change.lost
+        if lost is not None:
+            self._call(lambda: lost(error))
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": "A callback of the log raised; the log goes on.", "exception": error}
+            )
+
+    async def run(self, run_id: str) -> RunRow | None:
+        return self._tables.runs.get(run_id)
+
+    async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:
+        before = len(self._tables.runs) + 1 if cursor is None else int(cursor)
+        numbered = list(enumerate(self._tables.runs.values(), start=1))
+        matching = ((place, run) for place, run in reversed(numbered[: before - 1]) if _matches(run, where))
+        found = list(islice(matching, limit + 1))
+        more = len(found) > limit > 0
+        return Page([run for _, run in found[:limit]], str(found[limit - 1][0]) if more else None)
+
+    async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
+        for run in self._tables.runs.values():
+            if run.workflow == workflow and run.idempotency_key == idempotency_key:
+                return run
+        return None
+
+    async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
+        wanted = frozenset(statuses)
+        return [run for run in self._tables.runs.values() if run.status in wanted]
+
+    async def run_counts(self) -> dict[RunStatus, int]:
+        counts: dict[RunStatus, int] = {}
+        for run in self._tables.runs.values():
+            counts[run.status] = counts.get(run.status, 0) + 1
+        return counts
+
+    async def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[Event]:
+        later = (event for event in self._tables.histories.get(run_id, ()) if event.seq > after)
+        return list(islice(later, limit))
+
+    async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
+        histories = self._tables.histories
+        return {
+            run_id: (histories[run_id][0], histories[run_id][-1]) for run_id in run_ids if run_id in histories
+        }
+
+    async def feed(self, after: int, *, limit: int = 1000) -> list[FeedRow]:
+        feed = self._tables.feed[after : after + limit]
+        return [FeedRow(place, event) for place, event in enumerate(feed, start=after + 1)]
+
+    async def feed_end(self) -> int:
+        return len(self._tables.feed)
+
+    async def hook(self, token_hash: bytes) -> HookRow | None:
+        return self._tables.hooks.get(token_hash)
+
+    async def hooks(self, *, run_id: str | None = None, only_open: bool = True) -> list[HookRow]:
+        return [
+            hook
+            for hook in self._tables.hooks.values()
+            if run_id in (None, hook.run_id) and (hook.status == "open" or not only_open)
+        ]
+
+    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
+        due = (timer for timer in self._tables.timers if timer.due_ms <= until_ms)
+        return list(islice(due, limit))
+
+    async def next_timer_ms(self) -> int | None:
+        return self._tables.timers[0].due_ms if self._tables.timers else None
+
+    async def stats(self) -> StoreStats:
+        return StoreStats(
+            batches=self._batches,
+            events=len(self._tables.feed),
+            pending=len(self._pending),
+            commit_seconds=Histogram().cumulative(),
+            commit_seconds_sum=0.0,
+            database_bytes=0,
+            wal_bytes=0,
+        )
+
+
+class _Tables:
+    def __init__(self) -> None:
+        self.feed: list[Event] = []
+        self.histories: dict[str, list[Event]] = {}
+        self.runs: dict[str, RunRow] = {}  # in order of creation: replacing a value keeps a key's place
+        self.hooks: dict[bytes, HookRow] = {}
+        self.timers: list[TimerRow] = []  # in order
+        self._timers: dict[TimerKey, TimerRow] = {}
+
+    def store(self, change: Change) -> None:
+        """Errors: ValueError when a `seq` is taken; nothing is stored then."""
+        taken: set[tuple[str, int]] = set()
+        for event in change.events:
+            history = self.histories.get(event.run_id, [])
+            place = bisect_left(history, event.seq, key=_seq)
+            known = place < len(history) and history[place].seq == event.seq
+            if known or (event.run_id, event.seq) in taken:
+                raise ValueError(f"run {event.run_id} already has an event {event.seq}")
+            taken.add((event.run_id, event.seq))
+        for event in change.events:
+            self.feed.append(event)
+            insort(self.histories.setdefault(event.run_id, []), event, key=_seq)
+        if change.run is not None:
+            self.runs[change.run.run_id] = change.run
+        for timer in change.timers_cleared:
+            self._clear(timer)
+        for timer in change.timers_set:
+            self._clear(timer)
+            self._timers[timer_key(timer)] = timer
+            insort(self.timers, timer)
+        for hook in change.hooks:
+            self.hooks[hook.token_hash] = hook
+
+    def _clear(self, timer: TimerRow) -> None:
+        known = self._timers.pop(timer_key(timer), None)
+        if known is not None:
+            del self.timers[bisect_left(self.timers, known)]
+
+
+def _seq(event: Event) -> int:
+    return event.seq
+
+
+def _matches(run: RunRow, where: RunFilter) -> bool:
+    return (
+        where.workflow in (None, run.workflow)
+        and (not where.statuses or run.status in where.statuses)
+        and (where.since_ms is None or run.created_at_ms >= where.since_ms)
+    )

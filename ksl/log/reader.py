@@ -1,0 +1,199 @@
+"""Questions put to the database: each one job on the reading connection, answered whole.
+
+No cursor stays open across an await: a reader that does keeps the WAL from being started anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from ksl.errors import DamagedEvent
+from ksl.log import rows
+from ksl.log.connection import Link
+from ksl.log.mishaps import read_mishap
+from ksl.log.store import FeedRow, Page
+from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+
+T = TypeVar("T")
+
+EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+ENDS = f"""
+    WITH asked (place, run) AS MATERIALIZED (SELECT key, value FROM json_each(?))
+    SELECT run_id, {rows.EVENT_COLUMNS} FROM asked CROSS JOIN event
+    WHERE run_id = run AND seq IN (
+        (SELECT min(seq) FROM event WHERE run_id = run),
+        (SELECT max(seq) FROM event WHERE run_id = run)
+    )
+    ORDER BY place, seq"""
+FEED = f"SELECT id, run_id, {rows.EVENT_COLUMNS} FROM event WHERE id > ? ORDER BY id LIMIT ?"
+FEED_END = "SELECT max(id) FROM event"
+RUN = f"SELECT {rows.RUN_COLUMNS} FROM run WHERE run_id = ?"
+RUN_BY_KEY = (
+    f"SELECT {rows.RUN_COLUMNS} FROM run WHERE workflow = ? AND idempotency_key = ? ORDER BY id LIMIT 1"
+)
+RUNS_IN = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE status = ? ORDER BY id"
+RUN_COUNTS = "SELECT status, count(*) FROM run GROUP BY status"
+HOOK = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE token_hash = ?"
+HOOKS = f"SELECT {rows.HOOK_COLUMNS} FROM hook ORDER BY id"
+HOOKS_OPEN = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE status = 'open' ORDER BY id"
+HOOKS_OF_RUN = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE run_id = ? ORDER BY id"
+TIMERS = (
+    f"SELECT {rows.TIMER_COLUMNS} FROM timer WHERE due_ms <= ? ORDER BY due_ms, run_id, step, kind LIMIT ?"
+)
+NEXT_TIMER = "SELECT min(due_ms) FROM timer"
+
+
+class Reader:
+    """Sees what is committed when the question reaches the thread."""
+
+    def __init__(self, link: Link, path: str) -> None:
+        self._link = link
+        self._path = path
+
+    async def run(self, run_id: str) -> RunRow | None:
+        row = await self._one(RUN, (run_id,))
+        return None if row is None else rows.read_run(row)
+
+    async def runs(self, where: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
+        before = 2**63 - 1 if cursor is None else int(cursor)
+
+        def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            found: list[tuple[Any, ...]] = []
+            # One walk a status, since each is in order by itself and SQLite would sort the union.
+            for status in dict.fromkeys(where.statuses) or (None,):
+                sql, values = runs_question(where, status)
+                found += connection.execute(sql, (*values, before, limit + 1)).fetchall()
+            return found
+
+        found = await self._ask(read)
+        found.sort(key=lambda row: row[0], reverse=True)
+        page = found[:limit]
+        more = len(found) > limit and page
+        return Page([rows.read_run(row[1:]) for row in page], str(page[-1][0]) if more else None)
+
+    async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
+        row = await self._one(RUN_BY_KEY, (workflow, idempotency_key))
+        return None if row is None else rows.read_run(row)
+
+    async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
+        wanted = [str(status) for status in dict.fromkeys(statuses)]
+
+        def read(connection: sqlite3.Connection) -> list[RunRow]:
+            found = [row for status in wanted for row in connection.execute(RUNS_IN, (status,)).fetchall()]
+            found.sort(key=lambda row: row[0])
+            return [rows.read_run(row[1:]) for row in found]
+
+        return await self._ask(read)
+
+    async def run_counts(self) -> dict[RunStatus, int]:
+        return {RunStatus(status): count for status, count in await self._all(RUN_COUNTS)}
+
+    async def events(self, run_id: str, *, after: int, limit: int | None) -> list[Event]:
+        def read(connection: sqlite3.Connection) -> list[Event]:
+            try:
+                found = connection.execute(EVENTS, (run_id, after, -1 if limit is None else limit))
+                return rows.read_events(connection, run_id, found.fetchall())
+            except sqlite3.DatabaseError as error:
+                if is_damage(error):
+                    raise rows.damaged(run_id, 0, str(error)) from error
+                raise
+
+        return await self._ask(read)
+
+    async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
+        def read(connection: sqlite3.Connection) -> dict[str, tuple[Event, Event]]:
+            by_run: dict[str, list[tuple[Any, ...]]] = {}
+            for run_id, *row in connection.execute(ENDS, (json.dumps(list(run_ids)),)).fetchall():
+                by_run.setdefault(run_id, []).append(tuple(row))
+            answer: dict[str, tuple[Event, Event]] = {}
+            for run_id, found in by_run.items():
+                try:
+                    events = rows.read_events(connection, run_id, found)
+                except DamagedEvent:
+                    continue
+                answer[run_id] = (events[0], events[-1])
+            return answer
+
+        return await self._ask(read)
+
+    async def feed(self, after: int, *, limit: int) -> list[FeedRow]:
+        def read(connection: sqlite3.Connection) -> list[FeedRow]:
+            position = after
+            while True:
+                found = connection.execute(FEED, (position, limit)).fetchall()
+                feed = undamaged(connection, found)
+                # A page of nothing but damaged events must not look like the end.
+                if feed or not found:
+                    return feed
+                position = found[-1][0]
+
+        return await self._ask(read)
+
+    async def feed_end(self) -> int:
+        row = await self._one(FEED_END)
+        return 0 if row is None else row[0] or 0
+
+    async def hook(self, token_hash: bytes) -> HookRow | None:
+        row = await self._one(HOOK, (token_hash,))
+        return None if row is None else HookRow(*row)
+
+    async def hooks(self, *, run_id: str | None, only_open: bool) -> list[HookRow]:
+        if run_id is not None:
+            found = [HookRow(*row) for row in await self._all(HOOKS_OF_RUN, (run_id,))]
+            return [hook for hook in found if hook.status == "open" or not only_open]
+        return [HookRow(*row) for row in await self._all(HOOKS_OPEN if only_open else HOOKS)]
+
+    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
+        return [TimerRow(*row) for row in await self._all(TIMERS, (until_ms, limit))]
+
+    async def next_timer_ms(self) -> int | None:
+        row = await self._one(NEXT_TIMER)
+        return None if row is None else row[0]
+
+    async def _one(self, sql: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        return await self._ask(lambda connection: connection.execute(sql, values).fetchone())
+
+    async def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return await self._ask(lambda connection: connection.execute(sql, values).fetchall())
+
+    async def _ask(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._link.ask(job)
+        except sqlite3.Error as error:
+            raise read_mishap(error, self._path) from error
+
+
+def runs_question(where: RunFilter, status: RunStatus | None) -> tuple[str, tuple[Any, ...]]:
+    """The statement, which ends in `id < ? ... LIMIT ?`, and the values that come before those two."""
+    terms: list[str] = []
+    values: list[Any] = []
+    if status is not None:
+        terms.append("status = ?")
+        values.append(str(status))
+    if where.workflow is not None:
+        terms.append("workflow = ?")
+        values.append(where.workflow)
+    if where.since_ms is not None:
+        terms.append("created_at_ms >= ?")
+        values.append(where.since_ms)
+    terms.append("id < ?")
+    sql = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE {' AND '.join(terms)} ORDER BY id DESC LIMIT ?"
+    return sql, tuple(values)
+
+
+def undamaged(connection: sqlite3.Connection, found: list[tuple[Any, ...]]) -> list[FeedRow]:
+    feed: list[FeedRow] = []
+    for rowid, run_id, *row in found:
+        try:
+            feed.append(FeedRow(rowid, rows.read_events(connection, run_id, (tuple(row),))[0]))
+        except DamagedEvent:
+            continue
+    return feed
+
+
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_CORRUPT or "decode to UTF-8" in str(error)

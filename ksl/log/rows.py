@@ -1,0 +1,129 @@
+"""Records to table rows and back.
+
+JSON goes in through `CAST(? AS TEXT)` and comes out through `CAST(x AS BLOB)`: Python keeps bytes on both
+sides and nothing is decoded on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from ksl.errors import DamagedEvent
+from ksl.log.checksum import event_crc, run_crc
+from ksl.records import Event, HookRow, Meta, RunRow, RunStatus, TimerRow
+
+ASIDE_BYTES = 64 * 1024  # larger values are kept in `blob`, once each
+
+EVENT_INSERT = """
+    INSERT INTO event (run_id, seq, type, step, at_ms, data, input, meta, data_blob, input_blob, crc)
+    VALUES """
+EVENT_VALUES = "(?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)"
+EVENT_COLUMNS = """
+    seq, type, step, at_ms, CAST(data AS BLOB), CAST(input AS BLOB), CAST(meta AS BLOB),
+    data_blob, input_blob, crc"""
+BLOB_INSERT = "INSERT OR IGNORE INTO blob (hash, content) VALUES (?, ?)"
+
+_encode_meta = msgspec.json.Encoder().encode
+_decode_meta = msgspec.json.Decoder(Meta).decode
+
+
+class Blob(NamedTuple):
+    hash: bytes
+    content: bytes
+
+
+def event_row(event: Event, blobs: list[Blob]) -> tuple[Any, ...]:
+    """Values too large for the row are added to `blobs`."""
+    data, input = event.data, event.input
+    meta = None if event.meta is None else _encode_meta(event.meta)
+    crc = event_crc(run_crc(event.run_id), event.seq, event.type, event.step, event.at_ms, data, input, meta)
+    data_blob = input_blob = None
+    if data is not None and len(data) > ASIDE_BYTES:
+        data, data_blob = None, _aside(data, blobs)
+    if input is not None and len(input) > ASIDE_BYTES:
+        input, input_blob = None, _aside(input, blobs)
+    return (
+        event.run_id, event.seq, event.type, event.step, event.at_ms,
+        data, input, meta, data_blob, input_blob, crc,
+    )  # fmt: skip
+
+
+def _aside(value: bytes, blobs: list[Blob]) -> bytes:
+    blob = Blob(hashlib.sha256(value).digest(), value)
+    blobs.append(blob)
+    return blob.hash
+
+
+def read_events(connection: sqlite3.Connection, run_id: str, rows: Iterable[tuple[Any, ...]]) -> list[Event]:
+    """Rows of `EVENT_COLUMNS`, all of one run. Errors: DamagedEvent at the first whose checksum is wrong."""
+    events: list[Event] = []
+    add = events.append
+    run = run_crc(run_id)
+    for seq, type, step, at_ms, data, input, meta, data_blob, input_blob, crc in rows:
+        if data_blob is not None:
+            data = _content(connection, data_blob)
+        if input_blob is not None:
+            input = _content(connection, input_blob)
+        if event_crc(run, seq, type, step, at_ms, data, input, meta) != crc:
+            raise damaged(run_id, seq, "its checksum does not match its content")
+        add(Event(run_id, seq, type, step, at_ms, data, input, None if meta is None else _decode_meta(meta)))
+    return events
+
+
+def damaged(run_id: str, seq: int, how: str) -> DamagedEvent:
+    where = f"event {seq}" if seq else "its history"
+    return DamagedEvent(
+        f"run {run_id}: {where} in the database is damaged: {how}. Nothing was executed; other runs are not"
+        f" affected. Check the disk, then restore the database from a backup or start the run anew.",
+        run_id=run_id,
+        seq=seq,
+    )
+
+
+def _content(connection: sqlite3.Connection, hash: bytes) -> bytes | None:
+    found = connection.execute("SELECT content FROM blob WHERE hash = ?", (hash,)).fetchone()
+    return None if found is None else cast("bytes", found[0])
+
+
+def _columns(record: type[Any], *, key: str, json: set[str]) -> tuple[str, str]:
+    """The upsert that keeps `id` and what only the database knows, and the list of columns to select."""
+    names = [field.name for field in msgspec.structs.fields(record)]
+    listed = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join("CAST(? AS TEXT)" if name in json else "?" for name in names)
+    kept = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name != key)
+    table = "run" if record is RunRow else "hook"
+    return (
+        f"INSERT INTO {table} ({listed}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {kept}",
+        ", ".join(f'CAST("{name}" AS BLOB)' if name in json else f'"{name}"' for name in names),
+    )
+
+
+RUN_UPSERT, RUN_COLUMNS = _columns(RunRow, key="run_id", json={"waiting_on"})
+HOOK_UPSERT, HOOK_COLUMNS = _columns(HookRow, key="token_hash", json={"details", "schema"})
+
+TIMER_COLUMNS = "due_ms, run_id, step, kind, boot"
+TIMER_SET = f"INSERT OR REPLACE INTO timer ({TIMER_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
+TIMER_CLEAR = "DELETE FROM timer WHERE due_ms = ? AND run_id = ? AND step = ? AND kind = ?"
+
+TimerKey = tuple[int, str, str, str]
+
+
+def run_row(run: RunRow) -> tuple[Any, ...]:
+    row = list(msgspec.structs.astuple(run))
+    row[2] = str(run.status)
+    return tuple(row)
+
+
+def read_run(row: tuple[Any, ...]) -> RunRow:
+    """Columns of `RUN_COLUMNS`."""
+    run_id, workflow, status, *rest = row
+    return RunRow(run_id, workflow, RunStatus(status), *rest)
+
+
+def timer_key(timer: TimerRow) -> TimerKey:
+    return (timer.due_ms, timer.run_id, timer.step, timer.kind)
