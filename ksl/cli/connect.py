@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,23 +14,40 @@ from urllib.parse import urlsplit
 from ksl.cli.client import Client, Reader
 from ksl.cli.invocation import Invocation
 from ksl.cli.project import settings_of
-from ksl.errors import BadRequest, NotAProject, ServerUnreachable
+from ksl.errors import BadRequest, FolderHeld, NotAProject, ServerUnreachable
 
 if TYPE_CHECKING:
     from ksl.build.config import Settings
 
 
+FOLDER_WAIT_S = 10.0
+LOOK_AGAIN_S = 0.05
+
+
 @asynccontextmanager
 async def connected(invocation: Invocation) -> AsyncGenerator[Client]:
-    """For commands that change something. With no server it holds the data folder until the block ends."""
-    if (server := _server(invocation)) is None:
-        from ksl.cli.local import local_client
+    """For commands that change something. With no server it holds the data folder until the block ends.
 
-        async with local_client(settings_of(invocation)) as client:
+    While another process has the folder it waits: a command may leave it, and a server that is just starting
+    will say where it can be reached. Errors: FolderHeld after `FOLDER_WAIT_S`.
+    """
+    until = time.monotonic() + FOLDER_WAIT_S
+    async with AsyncExitStack() as stack:
+        while True:
+            if (server := _server(invocation)) is not None:
+                yield await stack.enter_async_context(_remote(*server))
+                return
+            from ksl.cli.local import local_client
+
+            try:
+                client = await stack.enter_async_context(local_client(settings_of(invocation)))
+            except FolderHeld:
+                if time.monotonic() >= until:
+                    raise
+                await asyncio.sleep(LOOK_AGAIN_S)
+                continue
             yield client
-    else:
-        async with _remote(*server) as client:
-            yield client
+            return
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from ksl.views.hooks import answer_json, hooks_json
 from ksl.views.runs import run_json
 from ksl.views.workflows import workflows_json
 
-HELD_WAIT_S = 10.0  # for another command to leave the folder
 LOOK_AGAIN_S = 0.25  # at a run that neither ended nor waits: it may have gone to sleep
 BY = "cli"
 
@@ -28,10 +27,11 @@ async def local_client(settings: Settings) -> AsyncGenerator[LocalClient]:
             narrate(
                 f"{count(broken, 'error')} in the project's code (see `ksl build`): going on with the rest."
             )
-        runtime = await Runtime.open(
-            settings.folder, settings, project=project, serve=False, wait_s=HELD_WAIT_S
-        )
+        runtime = await Runtime.open(settings.folder, settings, project=project, serve=False)
         try:
+            if broken := len(project.failures) + len(project.duplicates):
+                errors = count(broken, "error")
+                narrate(f"{errors} in the project's code (see `ksl build`): going on with the rest.")
             yield LocalClient(settings, runtime)
         finally:
             # Steps in flight are let go at once: their outcome is not recorded, so they run again. Whoever

@@ -15,10 +15,14 @@ import click
 from ksl.cli import exits
 from ksl.cli.app import narrate
 from ksl.cli.arguments import DURATION
+from ksl.cli.connect import FOLDER_WAIT_S, LOOK_AGAIN_S
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.project import count, discovered, settings_of
 from ksl.cli.serving_token import adopt_token, refuse_open_door
+from ksl.cli.stderr_log import log_to_stderr
 from ksl.define.duration import format_duration
+from ksl.errors import FolderHeld
+from ksl.log.lock import FolderLock, read_holder
 
 if TYPE_CHECKING:
     from ksl.build.config import Settings
@@ -53,7 +57,10 @@ def command(
     flags = {"server.host": host, "server.port": port, "store.durability": durability}
     settings = settings_of(invocation, flags)
     refuse_open_door(settings)
-    refuse_second_server(settings)
+    if (holder := read_holder(settings.data_folder)) is not None and holder.url:
+        # Already here, before anything is imported or bound: a second server is told at once.
+        asyncio.run(_refuse_second_server(settings))
+    log_to_stderr()
     with discovered(settings) as project:
         if not keep_going:
             project.raise_if_broken()
@@ -65,11 +72,10 @@ def command(
 
 async def _serve(settings: Settings, project: Project, sock: socket.socket, *, drain_s: float) -> int:
     from ksl.api.server import serve as answer_http
-    from ksl.runtime import Runtime
 
     began = time.monotonic()
     try:
-        runtime = await Runtime.open(settings.folder, settings, project=project, serve=True)
+        runtime = await _opened(settings, project)
     except BaseException:
         sock.close()
         raise
@@ -137,13 +143,19 @@ class _Stopping:
                 self.answering.cancel()
 
 
-def refuse_second_server(settings: Settings) -> None:
-    """Before the port is tried, which the first server holds too: the message must be about that server."""
-    from ksl.log.lock import read_holder
+async def _opened(settings: Settings, project: Project) -> Runtime:
+    """A server that has the folder is final; a command that has it is waited for, as it will end."""
+    from ksl.runtime import Runtime
 
-    holder = read_holder(settings.data_folder)
-    if holder is not None:
-        raise NotImplementedError
+    until = time.monotonic() + FOLDER_WAIT_S
+    while True:
+        try:
+            return await Runtime.open(settings.folder, settings, project=project, serve=True)
+        except FolderHeld:
+            holder = read_holder(settings.data_folder)
+            if (holder is not None and holder.url) or time.monotonic() >= until:
+                raise
+        await asyncio.sleep(LOOK_AGAIN_S)
 
 
 def _bound(settings: Settings) -> socket.socket:
@@ -154,8 +166,19 @@ def _bound(settings: Settings) -> socket.socket:
     try:
         return bind(settings.server.host, settings.server.port)
     except PortInUse:
-        refuse_second_server(settings)
+        # Most likely a server of this very folder, and then that is what has to be said.
+        asyncio.run(_refuse_second_server(settings))
         raise
+
+
+async def _refuse_second_server(settings: Settings) -> None:
+    """Errors: FolderHeld, with the URL of a server that is still starting, too."""
+    until = time.monotonic() + FOLDER_WAIT_S
+    while (holder := read_holder(settings.data_folder)) is not None:
+        if holder.url or time.monotonic() >= until:
+            await FolderLock(settings.data_folder).acquire()
+            return
+        await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def _unfinished(runtime: Runtime) -> int:

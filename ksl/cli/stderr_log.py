@@ -1,0 +1,54 @@
+"""The log of this process on stderr: lines of text on a terminal, else one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any, cast
+
+from ksl.cli.output import printable
+
+
+def log_to_stderr() -> None:
+    """What runs say (`ctx.log`) and what ksl warns about. KSL_DEBUG=1 adds the rest."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Text() if sys.stderr.isatty() else _Lines())
+    debug = os.environ.get("KSL_DEBUG") == "1"
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if debug else logging.WARNING)
+    logging.getLogger("ksl.run").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """A line as `GET /runs/{id}?include=logs` has it; `at`, `level` and `message` come first."""
+    known = cast("dict[str, Any] | None", getattr(record, "ksl", None))
+    if known is not None:
+        return known
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    line: dict[str, Any] = {
+        "at": f"{moment}.{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "message": record.getMessage(),
+        "logger": record.name,
+    }
+    if record.exc_info:
+        line["traceback"] = logging.Formatter().formatException(record.exc_info)
+    return line
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(fields_of(record), ensure_ascii=False, default=repr)
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = dict(fields_of(record))
+        traceback = line.pop("traceback", None)
+        head = f"{str(line.pop('at'))[11:23]}  {line.pop('level'):<7}  {line.pop('message')}"
+        rest = "".join(f"  {key}={value}" for key, value in line.items())
+        return printable(head + rest) + (f"\n{traceback}" if traceback else "")
