@@ -16,7 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ksl.api.addresses import Addresses
 from ksl.api.body import Refusal, capped
 from ksl.api.problems import problem
-from ksl.errors import HostRefused, KslError, OriginRefused, Unauthorised
+from ksl.errors import BadRequest, HostRefused, KslError, OriginRefused, Unauthorised
+
+HEAD_MAX = 16 << 10  # bytes of address and headers together
+_LONG_HEAD = f"The address and the headers are longer than {HEAD_MAX >> 10} KiB together. Nothing was done."
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -58,6 +61,10 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         guarded = _with_headers(send)
+        if _head_size(scope) > HEAD_MAX:
+            # uvicorn's own limit holds only for heads that arrive in pieces
+            await problem(BadRequest(_LONG_HEAD), status=431)(scope, receive, guarded)
+            return
         if refused := self._refusal(scope):
             await problem(refused)(scope, receive, guarded)
             return
@@ -113,6 +120,11 @@ class Gate:
         # compared even when the scheme is wrong, so that every refusal takes the same way
         right = hmac.compare_digest(_digest(token.strip().encode("latin-1")), self._token)
         return right and scheme.lower() == "bearer"
+
+
+def _head_size(scope: Scope) -> int:
+    address = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _is_public(method: str, path: str) -> bool:

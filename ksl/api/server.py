@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ksl.api.app import create_app
+from ksl.api.gate import HEAD_MAX
 from ksl.api.protocol import DeadlineProtocol
 from ksl.errors import BadSetting, PortInUse
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ksl.runtime import Runtime
 
 KEEP_ALIVE_S = 30
-HEADERS_MAX = 16 << 10  # bytes of request line and headers together
 
 # Requests in flight get this long once the server is told to stop. Streams and waiting requests end at once.
 FINISH_S = 5
@@ -91,7 +91,7 @@ async def serve(
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=FINISH_S,
-            h11_max_incomplete_event_size=HEADERS_MAX,
+            h11_max_incomplete_event_size=HEAD_MAX,
         )
     )
     stop = stop or asyncio.Event()
@@ -109,7 +109,7 @@ async def serve(
         watching.cancel()
         app.state.stopping.set()
         if not serving.done():
-            server.should_exit = server.force_exit = True
+            server.stop(at_once=True)
             with suppress(asyncio.CancelledError):
                 await serving
         sock.close()
@@ -119,10 +119,23 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_started = asyncio.Event()
+        self.told_to_stop = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_started.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second whether it should stop. Here it is told, and an idle server wakes
+        # once a second for the Date header.
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.told_to_stop.wait(), timeout=1.0)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        self.should_exit = True
+        self.force_exit = at_once
+        self.told_to_stop.set()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -130,10 +143,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _until_stopped(server: uvicorn.Server, stopping: asyncio.Event, stop: asyncio.Event) -> None:
+async def _until_stopped(server: _Server, stopping: asyncio.Event, stop: asyncio.Event) -> None:
     await stop.wait()
     stopping.set()
-    server.should_exit = True
+    server.stop()
 
 
 def _unbindable(wrong: OSError, host: str, port: int) -> PortInUse | BadSetting:

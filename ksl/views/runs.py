@@ -12,7 +12,7 @@ from ksl.views.events import event_json, unknown_run
 from ksl.views.spans import spans_json
 from ksl.views.steps import steps_json
 from ksl.views.times import parse_rfc3339, rfc3339, rfc3339_or_none
-from ksl.views.values import JsonObject, is_object, items_of, value_of
+from ksl.views.values import JsonObject, items_of, value_of
 
 INCLUDES = frozenset({"events", "steps", "trace", "logs"})
 
@@ -53,8 +53,11 @@ async def run_json(
 async def runs_json(
     store: Store, where: RunFilter, *, cursor: str | None = None, limit: int = 100
 ) -> JsonObject:
-    """`{"runs": [...], "next_cursor"}`, newest first."""
-    page = await store.runs(where, cursor=cursor, limit=limit)
+    """`{"runs": [...], "next_cursor"}`, newest first. BadRequest for a cursor that no page gave."""
+    try:
+        page = await store.runs(where, cursor=cursor, limit=limit)
+    except (ValueError, OverflowError):
+        raise BadRequest("cursor: it is the `next_cursor` of the page before, and nothing else.") from None
     ends = await store.ends([row.run_id for row in page.rows])
     nothing = (None, None)
     return {
@@ -86,7 +89,7 @@ def run_row_json(row: RunRow, first: Event | None, last: Event | None) -> JsonOb
         "error": error,
         "subscriber": row.subscriber,
         "code_version": row.code_version,
-        "waiting_on": list(map(_waiting_json, items_of(row.waiting_on))),
+        "waiting_on": items_of(row.waiting_on),
     }
 
 
@@ -139,13 +142,6 @@ def _since_ms(text: str, now_ms: int) -> int:
             f'since: "{text}" is neither a stretch of time back from now, like "30m" or "2d", '
             'nor a moment like "2026-11-21T12:00:00Z".'
         ) from None
-
-
-def _waiting_json(item: Any) -> Any:
-    """Moments are stored as Unix milliseconds."""
-    if is_object(item) and isinstance(due := item.get("due"), int):
-        return {**item, "due": rfc3339(due)}
-    return item
 
 
 async def _row_and_ends(store: Store, run_id: str) -> tuple[RunRow, Event | None, Event | None]:

@@ -1,16 +1,10 @@
-"""Moments as the API writes them: RFC 3339 in UTC with milliseconds."""
+"""Moments as the API writes and reads them: RFC 3339 in UTC with milliseconds."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from ksl.records.moment import from_rfc3339, rfc3339
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def rfc3339(at_ms: int) -> str:
-    """1795262400000 -> "2026-11-21T12:00:00.000Z"."""
-    at = _EPOCH + timedelta(milliseconds=at_ms)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+__all__ = ["parse_rfc3339", "rfc3339", "rfc3339_or_none"]
 
 
 def rfc3339_or_none(at_ms: int | None) -> str | None:
@@ -18,11 +12,8 @@ def rfc3339_or_none(at_ms: int | None) -> str | None:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Unix milliseconds. ValueError for anything but a moment with an offset (`Z` or `+02:00`)."""
+    """Unix milliseconds. ValueError, fit to be shown, for anything but a moment with its offset."""
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise ValueError(f'"{text}" is not a moment like "2026-11-21T12:00:00Z", with its offset')
-    return (at - _EPOCH) // timedelta(milliseconds=1)
+        return from_rfc3339(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f'"{text}" is not a moment like "2026-11-21T12:00:00Z", with its offset') from None

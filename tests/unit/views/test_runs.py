@@ -67,16 +67,10 @@ def test_only_a_failed_or_held_run_has_an_error(status: RunStatus, last: EventTy
     assert shown["output"] is None
 
 
-def test_what_a_run_waits_on_is_shown_with_its_moment() -> None:
-    waiting = [
-        {"kind": "sleep", "step": "sleep#0", "due": NOW},
-        {"kind": "hook", "step": "hook#0", "name": "ok"},
-    ]
+def test_what_a_run_waits_on_is_shown_as_it_is_stored() -> None:
+    waiting = [{"kind": "sleep", "step": "sleep#0", "due": "2026-11-21T12:00:00.000Z"}]
     row = msgspec.structs.replace(ROW, status=RunStatus.WAITING, waiting_on=msgspec.json.encode(waiting))
-    assert run_row_json(row, CREATED, CREATED)["waiting_on"] == [
-        {"kind": "sleep", "step": "sleep#0", "due": "2026-11-21T12:00:00.000Z"},
-        {"kind": "hook", "step": "hook#0", "name": "ok"},
-    ]
+    assert run_row_json(row, CREATED, CREATED)["waiting_on"] == waiting
 
 
 @pytest.mark.parametrize(
