@@ -10,6 +10,7 @@ from ksl.cli.checks import Finding
 from ksl.cli.commands.build import problems, summary
 from ksl.cli.invocation import Invocation
 from ksl.cli.project import count, discovered
+from ksl.cli.serving_token import refuse_open_door
 from ksl.errors import KslError, NoColumnPositions
 
 
@@ -48,6 +49,13 @@ def _in_words(settings: Settings) -> str:
 
 
 def _bind(settings: Settings) -> Iterator[Finding]:
+    try:
+        refuse_open_door(settings)
+    except KslError as error:
+        yield Finding(
+            "network", "fail", f"`ksl serve` would not listen on {settings.server.host}", str(error)
+        )
+        return
     if not is_loopback(settings.server.host) and not settings.server.public_url.startswith("https://"):
         yield Finding(
             "network",
