@@ -14,6 +14,7 @@ from ksl.cli.output import Json
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 NOTHING: frozenset[str] = frozenset()
+TOKEN_LENGTH = 43  # a token may begin with anything, even like a run's id
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class HookTarget:
 
 
 def hook_target(target: str, step: str | None) -> HookTarget:
-    if target.startswith("run_"):
+    if target.startswith("run_") and len(target) != TOKEN_LENGTH:
         return HookTarget(None, target, step.removeprefix("step:") if step else None)
     # A pasted link is as good as the token in it.
     token = target.partition("?")[0].rstrip("/").rpartition("/hooks/")[2]

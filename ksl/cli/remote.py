@@ -122,7 +122,7 @@ class RemoteClient:
     async def _answer_token(self, token: str, action: str, body: bytes) -> Json:
         # The answer to a token says nothing about the run. Whoever may list hooks may know it all the same.
         try:
-            waiting = (await self.hooks())["hooks"]
+            waiting: list[Json] = (await self.hooks())["hooks"]
         except Unauthorised:
             waiting = []
         run_id = next((hook["run_id"] for hook in waiting if hook["url"].endswith(f"/hooks/{token}")), None)

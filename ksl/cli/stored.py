@@ -10,6 +10,7 @@ from ksl.build.config import Settings
 from ksl.cli.client import ENDED, NOTHING
 from ksl.cli.output import Json
 from ksl.cli.project import discovered
+from ksl.engine.tokens import TokenKeys
 from ksl.errors import UnknownRun
 from ksl.log.lock import read_holder
 from ksl.log.sqlite import SqliteStore
@@ -72,10 +73,14 @@ class StoredReader:
             await self.run(run_id)
         if (store := await self._store()) is None:
             return {"hooks": []}
-        return await hooks_json(store, self._url_of, run_id=run_id)
+        server = self.settings.server
+        base = server.public_url or f"http://{server.host}:{server.port}"
+        keys = TokenKeys.open(self.settings.data_folder / "hook-keys")
 
-    def _url_of(self, hook: HookRow) -> str:
-        raise NotImplementedError
+        def url_of(hook: HookRow) -> str:
+            return f"{base}/hooks/{keys.token(hook.run_id, hook.step, key_id=hook.key_id)}"
+
+        return await hooks_json(store, url_of, run_id=run_id)
 
     async def _store_of(self, run_id: str) -> Store:
         if (store := await self._store()) is None:

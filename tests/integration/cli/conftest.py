@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -36,9 +36,10 @@ class TinyServer:
 
     def next_answer(self, route: str) -> tuple[int, Any]:
         known = self.answers.get(route, (404, {"code": "KSL605", "detail": f"Nothing is at {route}."}))
-        if isinstance(known, list):
-            return known.pop(0) if len(known) > 1 else known[0]
-        return known
+        if not isinstance(known, list):
+            return known
+        turns = cast("list[tuple[int, Any]]", known)
+        return turns.pop(0) if len(turns) > 1 else turns[0]
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyServer]:
 
 
 def run_json(status: str, **more: Any) -> Json:
-    return {
+    run: Json = {
         "run_id": "run_1",
         "workflow": "greeting",
         "status": status,
@@ -90,7 +91,8 @@ def run_json(status: str, **more: Any) -> Json:
         "subscriber": None,
         "code_version": None,
         "waiting_on": [],
-    } | more
+    }
+    return run | more
 
 
 def event_json(seq: int, kind: str, **more: Any) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -214,7 +215,7 @@ def test_a_run_is_cancelled_and_printed_as_it_stands(tiny: TinyServer):
     assert ksl("runs", "retry", "run_1").exit_code == 1
 
 
-def test_the_project_s_token_goes_to_no_other_machine(monkeypatch: pytest.MonkeyPatch, tmp_path):  # type: ignore[no-untyped-def]
+def test_the_project_s_token_goes_to_no_other_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     from ksl.cli.connect import _token_for  # pyright: ignore[reportPrivateUsage]
     from ksl.cli.invocation import Invocation
 

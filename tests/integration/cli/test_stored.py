@@ -14,7 +14,7 @@ from ksl.cli.app import cli
 from ksl.log.lock import FolderLock
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
-from ksl.records import Event, HookRow, RunRow, RunStatus
+from ksl.records import Event, EventType, HookRow, RunRow, RunStatus
 
 NOON_MS = 1_795_262_400_000
 
@@ -30,10 +30,11 @@ def project(tmp_path: Path) -> Path:
 
     async def fill() -> None:
         store = await SqliteStore.open(tmp_path / ".ksl" / "ksl.db")
-        for run_id, status, last in (
+        runs: tuple[tuple[str, RunStatus, EventType], ...] = (
             ("run_1", RunStatus.SUCCEEDED, "run_completed"),
             ("run_2", RunStatus.WAITING, "hook_created"),
-        ):
+        )
+        for run_id, status, last in runs:
             run = RunRow(run_id, "greeting", status, "api", NOON_MS, NOON_MS, seq=2, started_at_ms=NOON_MS)
             step = "hook#0" if last == "hook_created" else None
             events = [

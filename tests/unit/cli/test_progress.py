@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from ksl.cli.progress import Progress
 
-RUN = {"run_id": "run_1", "status": "running", "waiting_on": []}
+RUN: dict[str, Any] = {"run_id": "run_1", "status": "running", "waiting_on": []}
 
 
 class Terminal(io.StringIO):

@@ -17,7 +17,8 @@ NOON_S = 1795262400.0
 
 
 def run(status: str, **more: Any) -> Json:
-    return {"run_id": "run_1", "status": status, "output": None, "error": None, "waiting_on": []} | more
+    plain: Json = {"run_id": "run_1", "status": status, "output": None, "error": None, "waiting_on": []}
+    return plain | more
 
 
 def test_a_run_rests_when_it_ended_or_waits_for_somebody():
