@@ -9,7 +9,7 @@ from pathlib import Path
 from ksl.errors import SchemaTooNew, StoreUnopenable
 
 APPLICATION_ID = 0x6B736C31  # "ksl1"
-_FOLDER = Path(__file__).parent / "schema"
+_FOLDER = Path(__file__).parent
 
 
 @cache

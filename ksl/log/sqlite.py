@@ -35,6 +35,8 @@ class SqliteStore:
         self._reader = Reader(reading, str(path))
         self._suspects = suspects
         self._closed = False
+        # The hot path of the product: the writer's own method, without a call in between.
+        self.append: Callable[[Change], None] = self._refuse if writer is None else writer.append
 
     @classmethod
     async def open(
@@ -76,8 +78,8 @@ class SqliteStore:
             raise RuntimeError(f"{self._path} was opened for reading only")
         return self._writer
 
-    def append(self, change: Change) -> None:
-        self._writes.append(change)
+    def _refuse(self, _change: Change) -> None:
+        raise RuntimeError(f"{self._path} was opened for reading only")
 
     async def flush(self) -> None:
         if self._writer is not None:

@@ -65,8 +65,9 @@ class Store(Protocol):
     Errors: StoreFull when the disk has no space (the change is lost, later ones may succeed); StoreFailed
     when a write or flush failed (fatal: every later append is lost too); StoreBusy when another program held
     the database for seconds; ChangeRefused when a change's own content cannot be stored (a `seq` that is
-    taken); DamagedEvent from `events` when a checksum does not match. `ends` and `feed` leave damaged events out.
-    When a change is lost, so are those appended before its `lost` was called that would leave a gap.
+    taken); DamagedEvent from `events` when a checksum does not match. `ends` and `feed` leave damaged
+    events out. When a change is lost, so are those appended before its `lost` was called that would leave
+    a gap behind it.
     """
 
     @property
@@ -74,7 +75,7 @@ class Store(Protocol):
         """Gets the StoreFailed after which nothing is stored any more; the process should then end."""
         ...
 
-    def append(self, change: Change) -> None:
+    def append(self, change: Change, /) -> None:
         """Queues the change; returns at once. Must be called on the host loop's thread."""
         ...
 
