@@ -83,9 +83,9 @@ def _in_short(repository: Repository, authors: Authors, churn: Churn, rhythm: Rh
     day = max(range(7), key=lambda one: rhythm.weekdays[one])
     hour = max(range(24), key=lambda one: rhythm.hours[one])
     who = (
-        f"**{_text(busiest.name)}** wrote all of it."
+        f"**{_text(busiest.name)}** made all of the commits."
         if authors.total == 1
-        else f"**{_text(busiest.name)}** wrote {_share(busiest.commits, repository.commits)} of the commits."
+        else f"**{_text(busiest.name)}** made {_share(busiest.commits, repository.commits)} of the commits."
     )
     lines = [who]
     if churn.files:
@@ -96,7 +96,7 @@ def _in_short(repository: Repository, authors: Authors, churn: Churn, rhythm: Rh
         )
     hours = f"{hour:02d}:00 to {(hour + 1) % 24:02d}:00"
     lines.append(f"**{WEEKDAYS[day]}** is the busiest day, and {hours} the busiest hour.")
-    lines.append(f"In all, {_many(churn.added, 'line')} were added and {churn.removed:,} removed.")
+    lines.append(f"In all, {churn.added:,} lines were added and {churn.removed:,} removed.")
     return "## In short\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
@@ -115,11 +115,11 @@ def _work(churn: Churn) -> str:
         return "## Where the work goes\n\nNo file was ever changed."
     most = max(one.added + one.removed for one in churn.files)
     rows = [
-        f"| {_cell(one.path)} | {one.commits:,} | +{one.added:,} | -{one.removed:,} "
+        f"| {_cell(one.path)} | {one.commits:,} | {_signed('+', one.added)} | {_signed('-', one.removed)} "
         f"| {_bar(one.added + one.removed, most, 12)} |"
         for one in churn.files
     ]
-    head = ["| file | commits | lines added | removed | |", "|---|---:|---:|---:|---|"]
+    head = ["| file | commits | added | removed | |", "|---|---:|---:|---:|---|"]
     left_out = _left_out(churn.total - len(churn.files), "file")
     return "\n".join(["## Where the work goes", "", *head, *rows, *left_out])
 
@@ -171,6 +171,10 @@ def _left_out(count: int, one: str, many: str = "") -> list[str]:
 
 def _many(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _signed(sign: str, count: int) -> str:
+    return f"{sign}{count:,}" if count else "0"
 
 
 def _share(part: int, whole: int) -> str:

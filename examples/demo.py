@@ -80,6 +80,7 @@ def play(stage: Stage) -> None:
     second = stage.serve()
     say("The run goes on by itself until it needs a person.")
     hook = stage.wait("the hook", lambda: next((h for h in hooks(stage) if h["run_id"] == run_id), None))
+    print("    $ ksl hooks list")
     note(f"{hook['step']}: {hook['title']}")
     say("Approve it.")
     stage.ksl("hooks", "resume", run_id, "--data", json.dumps({"approved": True}), echo=True)
@@ -146,9 +147,9 @@ def prove(stage: Stage, before: list[Json], events: list[Json], first: int, seco
     for step in steps:
         lines = [line for line in ledger if line["step"] == step]
         processes = [line["pid"] for line in lines]
-        ran = " and ".join(names.get(pid, str(pid)) for pid in processes)
+        ran = ", then in the ".join(names.get(pid, str(pid)) for pid in processes)
         cut_off = step not in early and processes == [first, second]
-        remark = "  its first attempt died with the process, unrecorded" if cut_off else ""
+        remark = " (the first attempt was killed before its result was stored)" if cut_off else ""
         print(f"    {step:<22} ran in the {ran} process{remark}")
         if step in early:
             check(processes == [first], f"{step} was recorded, and ran again: {lines}")

@@ -61,7 +61,7 @@ Written on 2025-03-06.
 
 ## In short
 
-- **Ada** wrote over 99% of the commits.
+- **Ada** made over 99% of the commits.
 - Most work went into `plan.txt`: 3,000 lines changed in 300 commits.
 - **Wednesday** is the busiest day, and 09:00 to 10:00 the busiest hour.
 - In all, 2,001 lines were added and 1,000 removed.
