@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
@@ -26,7 +27,7 @@ from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, Unkno
 from ksl.log.store import Store
 from ksl.records import HookRow
 from ksl.views.hooks import answer_given
-from ksl.views.values import JsonObject, encode, is_object, value_of
+from ksl.views.values import JsonObject, encode, is_list, is_object, value_of
 
 Pairs = list[tuple[str, str]]
 
@@ -154,11 +155,11 @@ async def submitted(request: Request, token: str) -> Response:
 _THANKS = "Thank you. Your answer is recorded; you can close this page."
 
 
-def is_same(given: object, sent: object) -> bool:
+def is_same(given: Any, sent: Any) -> bool:
     """Whether a recorded answer is the one that a form sent: text may have become a number on the way."""
     if is_object(given) and is_object(sent):
         return all(is_same(given.get(key), value) for key, value in sent.items())
-    if isinstance(given, list) and isinstance(sent, list):
+    if is_list(given) and is_list(sent):
         return len(given) == len(sent) and all(map(is_same, given, sent))
     if given == sent or (given in (None, "") and sent in (None, "")):
         return True

@@ -41,7 +41,13 @@ def _of_store(stats: StoreStats) -> Iterable[str]:
 
 
 def _of_runtime(figures: Figures) -> Iterable[str]:
-    yield from ()
+    yield from _gauge("ksl_resident_runs", "Runs held in memory.", figures.resident_runs)
+    yield from _gauge("ksl_slots_used", "Runs being advanced.", figures.slots_used)
+    yield from _gauge("ksl_queue_depth", "Runs that wait for a slot.", figures.queue_depth)
+    yield from _gauge("ksl_steps_in_flight", "Attempts at steps under way.", figures.steps_in_flight)
+    yield from _gauge("ksl_timers_armed", "Timers of the next minutes, in memory.", figures.timers_in_window)
+    lag = f"{figures.loop_lag_seconds:g}"
+    yield from _gauge("ksl_loop_lag_seconds", "How late the event loop was when last looked at.", lag)
 
 
 def _counter(name: str, help_: str, value: float) -> Iterable[str]:
@@ -49,7 +55,7 @@ def _counter(name: str, help_: str, value: float) -> Iterable[str]:
     yield f"{name} {value}"
 
 
-def _gauge(name: str, help_: str, value: float) -> Iterable[str]:
+def _gauge(name: str, help_: str, value: float | str) -> Iterable[str]:
     yield from _family(name, "gauge", help_)
     yield f"{name} {value}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -18,11 +18,15 @@ def value_of(text: bytes | None) -> Any:
 def items_of(text: bytes | None) -> list[Any]:
     """The items of a stored list; none when there is no list."""
     value = value_of(text)
-    return cast(list[Any], value) if isinstance(value, list) else []
+    return value if is_list(value) else []
 
 
 def is_object(value: object) -> TypeGuard[JsonObject]:
     return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def encode(value: object) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **flags: object) -> AsyncIterator[Served]:
+async def serving(folder: Path, **flags: object) -> AsyncGenerator[Served]:
     settings = load_settings(folder, flags={key.replace("__", "."): value for key, value in flags.items()})
     project = discover(folder)
     runtime = await Runtime.open(folder, settings, project=project, serve=True)

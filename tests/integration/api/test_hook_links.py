@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html import unescape
 from pathlib import Path
 
@@ -198,6 +200,8 @@ async def test_the_page_may_not_be_kept_framed_or_followed(served: Served) -> No
     assert "default-src 'none'" in policy
     assert "form-action 'self'" in policy
     assert "frame-ancestors 'none'" in policy
+    style = page.text.partition("<style>")[2].partition("</style>")[0]
+    assert f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in policy
     cookie = page.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie

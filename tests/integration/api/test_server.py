@@ -33,7 +33,7 @@ OPEN = {
 async def test_every_route_refuses_who_has_no_token_unless_it_is_on_the_list(served: Served) -> None:
     seen: set[tuple[str, str]] = set()
     for route in every_route(create_app(served.runtime).routes):
-        for method in route.methods:
+        for method in route.methods or ():
             path = re.sub(r"\{[a-z_]+\}", "healthz", route.path)
             answer = await served.stranger.request(method, path)
             if (method, route.path) in OPEN:
@@ -86,6 +86,7 @@ async def test_metrics_count_runs_and_commits(served: Served) -> None:
     assert figures['ksl_runs{status="succeeded"}'] == "1"
     assert int(figures["ksl_commits_total"]) > 0
     assert figures['ksl_commit_seconds_bucket{le="+Inf"}'] == figures["ksl_commit_seconds_count"]
+    assert figures["ksl_resident_runs"] == "1"
     names = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")}
     assert {re.sub(r"(_bucket|_sum|_count)?(\{.*)?$", "", key) for key in figures} <= names | {"ksl_runs"}
 
