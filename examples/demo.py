@@ -34,6 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 90.0  # the longest wait for any one thing
 FAST = ("commits-by-author#0", "churn-by-file#0", "commits-by-weekday#0")
 SLOW = "biggest-files#0"
+# Settings for another server, and (inside a git hook) the place of another repository, are not for this one.
+FOREIGN = ("KSL_", "GIT_")
+OURS = ("KSL_REPORTS", "GIT_CEILING_DIRECTORIES")
 
 
 class NotAsPromised(Exception):
@@ -170,11 +173,7 @@ class Stage:
         self.busy = folder / "git-is-busy"  # made when git is asked the question that takes long
         self.servers: list[Server] = []
         self.port = free_port()
-        kept = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith("KSL_") or key == "KSL_REPORTS"
-        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN) or key in OURS}
         self.env = kept | {
             "KSL_STORE_PATH": str(folder / "data" / "ksl.db"),
             "KSL_SERVER_PORT": str(self.port),

@@ -30,7 +30,7 @@ class RepoReport(BaseModel):
     output: str = Field(
         "repo-report.md",
         description="Name of the report below the reports folder.",
-        pattern=r"^[^/\\\x00-\x1f.][^\\\x00-\x1f]*\.md$",
+        pattern=r"^[^/\\.][^\\]*\.md$",
     )
     approval_above: int = Field(50, ge=0, description="Ask a person when there are more commits than this.")
     approve_within: str = Field(
