@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ksl.log.store import Store
 from ksl.views.values import encode
 
 # Proxies and browsers give up on a connection that is silent for a minute or less.
@@ -27,7 +26,7 @@ class EventStream(Response):
     """Sends what `more(after)` yields until it says that it has ended, the client goes or the server stops.
 
     Woken by commits, never by polling. A slow client slows down only itself: the next page is read from the
-    log after the one before has been sent, and nothing is kept in between.
+    log after the one before has been sent, and nothing is kept in between. `wake` is `Store.wake_on_commit`.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class EventStream(Response):
         more: Callable[[int], Awaitable[Page]],
         *,
         after: int,
-        store: Store,
+        wake: Callable[[Callable[[], None]], Callable[[], None]],
         stopping: asyncio.Event,
         ping_s: float = PING_S,
     ) -> None:
@@ -43,13 +42,13 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._more = more
         self._after = after
-        self._store = store
+        self._wake = wake
         self._stopping = stopping
         self._ping_s = ping_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         woken = asyncio.Event()
-        unsubscribe = self._store.wake_on_commit(woken.set)
+        unsubscribe = self._wake(woken.set)
         leaving: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(_gone(receive)),
             asyncio.ensure_future(self._stopping.wait()),

@@ -52,7 +52,7 @@ async def stream_run(request: Request, run_id: str) -> Response:
     # A browser's EventSource connects again when a stream ends, and only a 204 tells it to leave it at that.
     if resumed is not None and (await more(resumed)).ended:
         return Response(status_code=204)
-    return EventStream(more, after=resumed or 0, store=store, stopping=stopping_of(request))
+    return EventStream(more, after=resumed or 0, wake=store.wake_on_commit, stopping=stopping_of(request))
 
 
 @router.get("/stream", response_class=Response, responses={**_STREAM, **problems(400)})
@@ -66,7 +66,7 @@ async def stream_all(request: Request) -> Response:
         rows = await store.feed(after, limit=PAGE)
         return Page([(row.rowid, {"run_id": row.event.run_id, **event_json(row.event)}) for row in rows])
 
-    return EventStream(more, after=after, store=store, stopping=stopping_of(request))
+    return EventStream(more, after=after, wake=store.wake_on_commit, stopping=stopping_of(request))
 
 
 async def _has_ended(store: Store, run_id: str, after: int) -> bool:

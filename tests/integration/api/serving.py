@@ -88,6 +88,7 @@ async def impatient(ctx: Context) -> None:
 
 @workflow
 async def sleeper(ctx: Context) -> None:
+    ctx.log.info("going to sleep", days=1)
     await ctx.sleep("1d")
 
 

@@ -17,6 +17,16 @@ async def test_a_run_shows_its_events_steps_trace_and_logs_when_asked(served: Se
     assert run["logs"] == []
 
 
+async def test_what_a_run_logged_is_shown_with_it(served: Served) -> None:
+    run_id = await served.start("sleeper")
+    async with served.client.stream("GET", f"/runs/{run_id}/stream") as response:
+        async for line in response.aiter_lines():
+            if "sleep_started" in line:
+                break
+    [line] = (await served.run(run_id, "logs"))["logs"]
+    assert (line["message"], line["level"], line["days"]) == ("going to sleep", "info", 1)
+
+
 async def test_a_failed_run_shows_its_error_and_no_output(served: Served) -> None:
     run = await served.ended("failing")
     assert (run["status"], run["output"]) == ("failed", None)

@@ -12,8 +12,11 @@ from fastapi.routing import APIRoute
 
 from ksl.api import protocol
 from ksl.api.app import create_app
-from ksl.api.server import bind, url_of
+from ksl.api.server import bind, serve, url_of
+from ksl.build.config import load_settings
+from ksl.build.discover import discover, unload
 from ksl.errors import BadSetting, PortInUse
+from ksl.runtime import Runtime
 
 from tests.integration.api.serving import Served, serving
 
@@ -129,6 +132,52 @@ async def test_a_connection_that_sends_no_whole_request_is_closed(
     assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_client_that_asks_first_is_told_at_once_that_its_body_is_too_large(served: Served) -> None:
+    answer = await raw(served, b"Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
+
+
+async def test_a_body_without_a_stated_length_is_cut_off_at_the_limit(served: Served) -> None:
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    answer = await raw(served, b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 20 + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"KSL603" in answer
+
+
+async def raw(served: Served, rest: bytes) -> bytes:
+    """Starts a run with these last headers and this body; the answer, up to the end of the connection."""
+    port = int(served.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"POST /workflows/greeting HTTP/1.1\r\nHost: localhost:{port}\r\n"
+        f"Authorization: Bearer {served.runtime.token}\r\nContent-Type: application/json\r\n"
+    )
+    writer.write(head.encode() + rest)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_a_server_that_is_cut_off_leaves_nothing_listening(folder: Path) -> None:
+    settings = load_settings(folder)
+    project = discover(folder)
+    runtime = await Runtime.open(folder, settings, project=project, serve=True)
+    ready = asyncio.Event()
+    sock = bind("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    task = asyncio.create_task(serve(runtime, sock=sock, on_ready=lambda _: ready.set()))
+    await ready.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with bind("127.0.0.1", port):
+        pass
+    await runtime.close(drain_s=0)
+    unload(project)
 
 
 async def test_requests_of_one_connection_follow_each_other(served: Served) -> None:
