@@ -121,14 +121,17 @@ class Reader:
 
     async def feed(self, after: int, *, limit: int) -> list[FeedRow]:
         def read(connection: sqlite3.Connection) -> list[FeedRow]:
+            feed: list[FeedRow] = []
             position = after
-            while True:
-                found = connection.execute(FEED, (position, limit)).fetchall()
-                feed = undamaged(connection, found)
-                # A page of nothing but damaged events must not look like the end.
-                if feed or not found:
-                    return feed
+            # A page with damaged events is filled up from the next, so that it does not look like the end.
+            while len(feed) < limit:
+                wanted = limit - len(feed)
+                found = connection.execute(FEED, (position, wanted)).fetchall()
+                feed += undamaged(connection, found)
+                if len(found) < wanted:
+                    break
                 position = found[-1][0]
+            return feed
 
         return await self._ask(read)
 
