@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from ksl.api.addresses import Addresses
 from ksl.api.gate import Gate
 from ksl.api.openapi import publish
-from ksl.api.problems import http_error, ksl_error, parameter_error, unexpected_error
+from ksl.api.problems import http_error, ksl_error, parameter_error
 from ksl.api.routes import health, hook_links, hooks, runs, streams, workflows
 from ksl.errors import KslError
 
@@ -43,7 +43,6 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
     app.add_exception_handler(KslError, ksl_error)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, parameter_error)
-    app.add_exception_handler(Exception, unexpected_error)
     app.add_middleware(
         Gate,
         token=runtime.token,

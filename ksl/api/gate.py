@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +21,10 @@ from ksl.errors import BadRequest, HostRefused, KslError, OriginRefused, Unautho
 
 HEAD_MAX = 16 << 10  # bytes of address and headers together
 _LONG_HEAD = f"The address and the headers are longer than {HEAD_MAX >> 10} KiB together. Nothing was done."
+
+_OUR_MISTAKE = "The server made a mistake while answering. Its log says more; nothing else is known here."
+
+_log = logging.getLogger("ksl.api")
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -60,7 +65,7 @@ class Gate:
             # Nothing here speaks web sockets, and one that nobody guards must not appear by accident.
             await send({"type": "websocket.close", "code": 1008})
             return
-        guarded = _with_headers(send)
+        guarded = _Guarded(send)
         if _head_size(scope) > HEAD_MAX:
             # uvicorn's own limit holds only for heads that arrive in pieces
             await problem(BadRequest(_LONG_HEAD), status=431)(scope, receive, guarded)
@@ -77,7 +82,17 @@ class Gate:
                 answer = problem(error, status=status, headers={"Connection": "close"})
                 await answer(scope, receive, guarded)
             case _:
-                await self._app(scope, body, guarded)
+                await self._answer(scope, body, guarded)
+
+    async def _answer(self, scope: Scope, receive: Receive, guarded: _Guarded) -> None:
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception:
+            # A mistake of ours. Whoever asked learns that much and no more; the log has the traceback.
+            _log.exception("answering %s %s failed", scope["method"], shown(scope["path"]))
+            if guarded.started:
+                raise  # half an answer is out, and only closing the connection says that it is half
+            await problem(KslError(_OUR_MISTAKE), status=500)(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> KslError | None:
         method: str = scope["method"]
@@ -127,6 +142,14 @@ def _head_size(scope: Scope) -> int:
     return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
+def shown(path: str) -> str:
+    """A path fit for logs: the token of a hook is a credential, so a short hash stands for it."""
+    if _HOOK.fullmatch(path) is None:
+        return path
+    _, _, token, *rest = path.split("/")
+    return "/".join(["/hooks", f"#{hashlib.sha256(token.encode()).hexdigest()[:8]}", *rest])
+
+
 def _is_public(method: str, path: str) -> bool:
     return any(method in methods and address.fullmatch(path) for methods, address in _PUBLIC)
 
@@ -139,13 +162,18 @@ def _digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
+class _Guarded:
+    """A `send` that adds the headers of every response."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.started = True
             headers: list[tuple[bytes, bytes]] = list(message.get("headers", []))
             present = {key.lower() for key, _ in headers}
             missing = [header for header in _HEADERS if header[0] not in present]
             message = {**message, "headers": [*headers, *missing]}
-        await send(message)
-
-    return send_with_headers
+        await self._send(message)

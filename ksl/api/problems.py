@@ -102,14 +102,6 @@ async def parameter_error(_request: Request, error: Exception) -> Response:
     return problem(wrong, found=found)
 
 
-async def unexpected_error(_request: Request, _error: Exception) -> Response:
-    """A mistake of ours. The traceback goes to the server's log alone."""
-    wrong = KslError(
-        "The server made a mistake while answering; its log has the details. Nothing else is known."
-    )
-    return problem(wrong, status=500)
-
-
 def _title(name: str) -> str:
     """ "UnknownWorkflow" -> "Unknown workflow"."""
     return re.sub(r"(?<!^)(?=[A-Z])", " ", name).capitalize()

@@ -58,6 +58,20 @@ class StepShape(BaseModel):
     error: dict[str, Json] | None
 
 
+class SpanShape(BaseModel):
+    id: str
+    parent: str | None = Field(description="Of the span it lies in; null for the run itself")
+    name: str
+    kind: str
+    status: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class TraceShape(BaseModel):
+    spans: list[SpanShape]
+
+
 class RunShape(BaseModel):
     run_id: str
     workflow: str
@@ -75,7 +89,7 @@ class RunShape(BaseModel):
     waiting_on: list[dict[str, Json]]
     events: list[EventShape] = Field(default=[], description="With `include=events`")
     steps: list[StepShape] = Field(default=[], description="With `include=steps`")
-    trace: dict[str, Json] = Field(default={}, description="With `include=trace`")
+    trace: TraceShape | None = Field(default=None, description="With `include=trace`")
     logs: list[dict[str, Json]] = Field(default=[], description="With `include=logs`")
 
 

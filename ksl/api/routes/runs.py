@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ksl.api.openapi import body_of, problems
 from ksl.api.requests import answer, envelope, runtime_of
-from ksl.api.shapes import EventsShape, RunShape, RunsShape, StartedShape
+from ksl.api.shapes import EventsShape, RunShape, RunsShape, StartedShape, TraceShape
 from ksl.errors import BadRequest
 from ksl.records import RunRow
 from ksl.views.events import PAGE, events_json
@@ -60,6 +60,13 @@ async def list_events(
     if cursor is not None:
         after = _seq(cursor)
     return answer(await events_json(runtime_of(request).store, run_id, after=after, limit=limit))
+
+
+@router.get("/runs/{run_id}/trace", response_model=TraceShape, responses=problems(404))
+async def show_trace(request: Request, run_id: str) -> Response:
+    """The run's timed stretches: itself, its steps, and the attempts of those tried more than once."""
+    run = await run_json(runtime_of(request).store, run_id, include=frozenset({"trace"}))
+    return answer(run["trace"])
 
 
 class _Cancel(msgspec.Struct, forbid_unknown_fields=True):

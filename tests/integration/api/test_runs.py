@@ -15,6 +15,7 @@ async def test_a_run_shows_its_events_steps_trace_and_logs_when_asked(served: Se
     assert (step["id"], step["status"], step["output"]) == ("greet#0", "succeeded", "Hello, Ada")
     assert [span["id"] for span in run["trace"]["spans"]] == ["", "greet#0"]
     assert run["logs"] == []
+    assert (await served.client.get(f"/runs/{run_id}/trace")).json() == run["trace"]
 
 
 async def test_what_a_run_logged_is_shown_with_it(served: Served) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from ksl.api.addresses import Addresses
-from ksl.api.gate import Gate
+from ksl.api.gate import Gate, shown
 
 TOKEN = "s3cret-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -212,6 +213,31 @@ async def test_a_web_socket_is_closed_before_it_opens() -> None:
 
     await gate()({"type": "websocket", "path": "/healthz", "headers": []}, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_a_mistake_of_ours_is_a_500_that_tells_nothing_and_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("a detail that is nobody's business")
+
+    addresses = Addresses(host="127.0.0.1", public_url="")
+    app = Gate(broken, token=TOKEN, addresses=addresses, body_max=100, port=7420)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7420") as client:
+        answer = await client.post("/hooks/a-secret-token/reject")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "nobody's business" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert "nobody's business" in caplog.text
+    assert "a-secret-token" not in caplog.text
+
+
+def test_a_path_is_logged_without_the_token_of_a_hook() -> None:
+    assert shown("/runs/r1") == "/runs/r1"
+    assert shown("/hooks") == "/hooks"
+    hidden = shown("/hooks/a-secret-token/reject")
+    assert re.fullmatch(r"/hooks/#[0-9a-f]{8}/reject", hidden)
 
 
 async def call(
