@@ -320,6 +320,12 @@ class HookClosed(FixRequest):
     code = "KSL422"
 
 
+class RunBetweenAttempts(TryAgain):
+    """The run waits for its next attempt; its hooks take answers again when that has begun."""
+
+    code = "KSL424"
+
+
 class IdempotencyConflict(FixRequest):
     """The idempotency key was used before with another input."""
 

@@ -44,6 +44,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     fatal: bool = False  # the failure forbids every retry
     kind: str = ""  # what the step is: action, workflow, agent, llm, sleep, hook, timer
     callee: str = ""  # slug of what was called
+    reopens: tuple[str, ...] = ()  # of a failed attempt of a run: the steps whose failure reached the top
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -1,0 +1,323 @@
+"""Acts in the world: one attempt at an action, bounded by its timeout, concurrency and rate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context as Variables
+from contextvars import copy_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ksl.define.action import Action, ActionContext
+from ksl.define.seam import in_action
+from ksl.engine.host import Clock
+from ksl.errors import NotEncodable, PayloadTooLarge
+
+if TYPE_CHECKING:
+    from ksl.engine.call import Call
+    from ksl.engine.logs import Logs
+
+THREADS_MAX = 64
+_GRACE_S = 5.0  # how long a thread that was told to stop may go on before it is abandoned
+
+
+class Result(msgspec.Struct):
+    """How an attempt ended. `value` is what `data` decodes to: what the body gets."""
+
+    data: bytes | None = None
+    value: Any = None
+    error: BaseException | None = None
+    type: str | None = None  # the failure's name where it is not the exception's class
+    started_at_ms: int = 0
+    finished_at_ms: int = 0
+
+
+class Attempt:
+    """One try at a step of a run."""
+
+    __slots__ = ("action", "cancelled", "context", "done", "input", "number", "run_id", "started_at_ms", "step", "task")
+
+    def __init__(
+        self, run_id: str, step: str, action: Action[Any, Any], input: bytes, number: int, done: Callable[[Result], None]
+    ) -> None:  # fmt: skip
+        self.run_id = run_id
+        self.step = step
+        self.action = action
+        self.input = input
+        self.number = number
+        self.done = done
+        self.started_at_ms = 0
+        self.cancelled = False
+        self.context: ActionContext | None = None
+        self.task: asyncio.Future[Any] | None = None
+
+
+class Attempts:
+    """All attempts in flight in this process."""
+
+    def __init__(self, *, clock: Clock, logs: Logs, payload_max: int, workspaces_root: Path) -> None:
+        self._clock = clock
+        self._logs = logs
+        self._payload_max = payload_max
+        self._workspaces_root = workspaces_root
+        self._loop = asyncio.get_running_loop()
+        self._threads: ThreadPoolExecutor | None = None
+        self._gates: dict[str, Gate] = {}
+        self._in_flight: dict[tuple[str, str], Attempt] = {}
+        self._variables: dict[str, Variables] = {}
+        self._idle: asyncio.Event | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self._in_flight)
+
+    def keys(self) -> list[tuple[str, str]]:
+        """(run id, step id) of each."""
+        return list(self._in_flight)
+
+    def start(self, run_id: str, call: Call, number: int, done: Callable[[Result], None]) -> None:
+        """`done` is called from a plain host callback, unless the attempt is cancelled first."""
+        action = call.action
+        assert action is not None
+        attempt = Attempt(run_id, call.id, action, call.input, number, done)
+        self._in_flight[run_id, call.id] = attempt
+        if action.concurrency is None and action.rate is None:
+            self._launch(attempt)
+            return
+        gate = self._gates.get(action.slug)
+        if gate is None:
+            gate = self._gates[action.slug] = Gate(action, self._loop, self._clock)
+        gate.enter(attempt, self._launch)
+
+    def cancel(self, run_id: str, step: str) -> None:
+        """An async action is cancelled at once; a thread is told, and its outcome is discarded."""
+        attempt = self._in_flight.pop((run_id, step), None)
+        if attempt is not None:
+            attempt.cancelled = True
+            if attempt.context is not None:
+                attempt.context.cancelled.set()
+            if attempt.task is not None and attempt.action.is_async:
+                attempt.task.cancel()
+            self._tell_if_idle()
+
+    def cancel_run(self, run_id: str) -> None:
+        for key in [key for key in self._in_flight if key[0] == run_id]:
+            self.cancel(*key)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Waits until nothing is in flight, at most so long; returns how many attempts were cut off."""
+        if self._in_flight and timeout_s > 0:
+            self._idle = asyncio.Event()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                pass
+        left = list(self._in_flight)
+        for key in left:
+            self.cancel(*key)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        return len(left)
+
+    def _launch(self, attempt: Attempt) -> None:
+        if attempt.cancelled:
+            self._leave(attempt)
+            return
+        action = attempt.action
+        attempt.started_at_ms = self._clock.now_ms()
+        variables = self._variables.get(action.slug)
+        if variables is None:
+            variables = self._variables[action.slug] = copy_context()
+            variables.run(in_action.set, action.slug)
+        if action.context_parameter is not None:
+            attempt.context = self._context(attempt)
+        if action.is_async:
+            task = self._loop.create_task(self._execute(attempt), context=variables.copy())
+            attempt.task = task
+            task.add_done_callback(lambda done: self._done(attempt, done))
+            return
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="ksl-action")
+        if attempt.context is None:
+            attempt.context = self._context(attempt)
+        thread = self._loop.run_in_executor(self._threads, variables.copy().run, self._execute_plain, attempt)
+        if action.timeout_s is None:
+            attempt.task = thread
+            thread.add_done_callback(lambda done: self._done(attempt, done))
+        else:
+            waiting = self._loop.create_task(self._within(attempt, thread, action.timeout_s))
+            attempt.task = waiting
+            waiting.add_done_callback(lambda done: self._done(attempt, done))
+
+    async def _execute(self, attempt: Attempt) -> Result:
+        action = attempt.action
+        try:
+            if action.timeout_s is None:
+                value = await action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
+            else:
+                value = await self._bounded(attempt, action.timeout_s)
+                if isinstance(value, Result):
+                    return value
+        except asyncio.CancelledError as error:
+            if attempt.cancelled:
+                raise
+            return Result(error=error)  # the action cancelled itself: a failure like any other
+        except BaseException as error:
+            # SystemExit too: an action's exit must not be the server's.
+            return Result(error=error)
+        return self._encoded(action, value)
+
+    async def _bounded(self, attempt: Attempt, timeout_s: float) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s) as scope:
+                return await attempt.action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
+        except TimeoutError:
+            if scope.expired():
+                return _timeout(attempt.action)
+            raise
+
+    def _execute_plain(self, attempt: Attempt) -> Result:
+        try:
+            value = attempt.action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
+        except BaseException as error:
+            return Result(error=error)
+        return self._encoded(attempt.action, value)
+
+    async def _within(self, attempt: Attempt, thread: asyncio.Future[Result], timeout_s: float) -> Result:
+        done, _ = await asyncio.wait({thread}, timeout=timeout_s)
+        if done:
+            return thread.result()
+        # A thread cannot be stopped. It is told, and given time to stop before another attempt may overlap it.
+        assert attempt.context is not None
+        attempt.context.cancelled.set()
+        await asyncio.wait({thread}, timeout=_GRACE_S)
+        return _timeout(attempt.action)
+
+    def _encoded(self, action: Action[Any, Any], value: Any) -> Result:
+        try:
+            data = action.output.encode(value, root="output")
+            if len(data) > self._payload_max:
+                raise PayloadTooLarge(
+                    f"the output of action {action.slug} is {len(data):,} bytes; limits.payload allows "
+                    f"{self._payload_max:,}. Store it elsewhere and return where it is, or raise the limit in ksl.toml."
+                )
+            return Result(data=data, value=_decoded(action, data))
+        except Exception as error:
+            return Result(error=error)
+
+    def _done(self, attempt: Attempt, task: asyncio.Future[Result]) -> None:
+        self._leave(attempt)
+        key = (attempt.run_id, attempt.step)
+        if attempt.cancelled or self._in_flight.get(key) is not attempt:
+            if not task.cancelled():
+                task.exception()
+            return
+        del self._in_flight[key]
+        try:
+            result = task.result()
+        except asyncio.CancelledError as error:
+            result = Result(error=error)
+        except Exception as error:
+            result = Result(error=error)
+        result.started_at_ms = attempt.started_at_ms
+        result.finished_at_ms = self._clock.now_ms()
+        attempt.done(result)
+        self._tell_if_idle()
+
+    def _leave(self, attempt: Attempt) -> None:
+        gate = self._gates.get(attempt.action.slug)
+        if gate is not None:
+            gate.leave()
+
+    def _tell_if_idle(self) -> None:
+        if self._idle is not None and not self._in_flight:
+            self._idle.set()
+
+    def _context(self, attempt: Attempt) -> ActionContext:
+        log = self._logs.of(attempt.run_id, step_id=attempt.step)
+
+        def report(message: str, fields: Mapping[str, Any]) -> None:
+            log.info(message, progress=True, **fields)
+
+        return ActionContext(
+            run_id=attempt.run_id,
+            step_id=attempt.step,
+            attempt=attempt.number,
+            idempotency_key=f"{attempt.run_id}/{attempt.step}",
+            log=log,
+            workspace=self._workspaces_root / attempt.run_id,
+            _report=report,
+        )
+
+
+class Gate:
+    """Who of one action may start: so many at once, so many per time. First come, first served."""
+
+    def __init__(self, action: Action[Any, Any], loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        self._most = action.concurrency
+        self._rate = action.rate
+        self._loop = loop
+        self._clock = clock
+        self._inside = 0
+        self._waiting: deque[tuple[Attempt, Callable[[Attempt], None]]] = deque()
+        self._starts: deque[float] = deque()  # when the newest ones started, steady seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, attempt: Attempt, launch: Callable[[Attempt], None]) -> None:
+        self._waiting.append((attempt, launch))
+        self._admit()
+
+    def leave(self) -> None:
+        self._inside -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and (self._most is None or self._inside < self._most):
+            wait_s = self._wait_s()
+            if wait_s > 0:
+                if self._timer is None:
+                    self._timer = self._loop.call_later(wait_s, self._later)
+                return
+            attempt, launch = self._waiting.popleft()
+            if attempt.cancelled:
+                continue
+            self._inside += 1
+            self._starts.append(self._clock.steady_s())
+            launch(attempt)
+
+    def _later(self) -> None:
+        self._timer = None
+        self._admit()
+
+    def _wait_s(self) -> float:
+        """How long until the rate allows another start: at most `count` in any `period`."""
+        if self._rate is None:
+            self._starts.clear()
+            return 0.0
+        count, period_s = self._rate
+        if count < 1:
+            count, period_s = 1.0, period_s / count
+        now = self._clock.steady_s()
+        while self._starts and self._starts[0] <= now - period_s:
+            self._starts.popleft()
+        return 0.0 if len(self._starts) < int(count) else self._starts[0] + period_s - now
+
+
+def _timeout(action: Action[Any, Any]) -> Result:
+    text = f"action {action.slug} took longer than its timeout of {action.timeout_s:g} s"
+    return Result(error=TimeoutError(text), type="TimeoutError")
+
+
+def _decoded(action: Action[Any, Any], data: bytes) -> Any:
+    try:
+        return action.output.decode(data)
+    except ValueError as error:
+        raise NotEncodable(
+            f"the output of action {action.slug} was written as JSON, but its annotation does not read it back: {error}"
+        ) from error

@@ -1,0 +1,236 @@
+"""What a body sees of its run: ids, schemas and calls, above the seam to whatever makes them durable."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ksl.define.codec import invalid
+from ksl.define.context import Context
+from ksl.engine.call import Call
+from ksl.engine.durable import Durable
+from ksl.engine.halt import Halt
+from ksl.engine.ids import Scope, step_id
+from ksl.engine.loop import RunLoop, RunTask
+from ksl.errors import PayloadTooLarge, UnknownSite
+
+if TYPE_CHECKING:
+    from ksl.build.sites import SiteTable
+    from ksl.define.action import Action
+    from ksl.define.seam import HookSpec
+    from ksl.define.workflow import Workflow
+    from ksl.records import Trigger
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """What a run was given with its start; the same in every attempt."""
+
+    run_id: str
+    trigger: Trigger
+    triggered_at_ms: int
+    subscriber: str | None
+    attempt: int
+    workspaces_root: Path
+    payload_max: int  # bytes
+
+
+class Body:
+    """The object at the running loop's `ksl_run`: `define.seam.RunSeam`."""
+
+    __slots__ = ("_durable", "_info", "_log", "_loop", "_tables", "halted", "run_id")
+
+    def __init__(
+        self, durable: Durable, *, info: RunInfo, tables: Mapping[str, SiteTable], log: Any
+    ) -> None:
+        self._durable = durable
+        self._info = info
+        self._tables = tables
+        self._log = log
+        self._loop: RunLoop = None  # pyright: ignore[reportAttributeAccessIssue]  # attached right after
+        self.run_id = info.run_id
+        self.halted = False
+
+    def attach(self, loop: RunLoop) -> None:
+        self._loop = loop
+
+    def action(
+        self,
+        action: Action[Any, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType,
+        scope: str | None,
+    ) -> Awaitable[Any]:
+        if self.halted:
+            raise Halt
+        slug = action.slug
+        id, _ = step_id(self._loop, frame, slug=slug, what=slug)
+        data = action.arguments.encode(args, kwargs)
+        if len(data) > self._info.payload_max:
+            raise _too_large(f"the input of step {id}", data, self._info.payload_max)
+        call = Call(
+            loop=self._loop,
+            run=self._durable,
+            id=id,
+            kind="action",
+            callee=slug,
+            input=data,
+            decode=action.output.decode,
+            code=frame.f_code,
+            lasti=frame.f_lasti,
+        )
+        call.action = action
+        call.scope = scope
+        return call
+
+    def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]:
+        if self.halted:
+            raise Halt
+        slug = workflow.slug
+        id, _ = step_id(self._loop, frame, slug=slug, what=slug)
+        table = self._tables.get(slug)
+        if table is None:
+            raise UnknownSite(
+                f"the workflow {slug} is called as a sub-workflow, but it is not one that the project defines "
+                "at the top level of a module. Move its definition into a file of workflows/."
+            )
+        data = encode_input(workflow, value)
+        if len(data) > self._info.payload_max:
+            raise _too_large(f"the input of step {id}", data, self._info.payload_max)
+        call = Call(
+            loop=self._loop,
+            run=self._durable,
+            id=id,
+            kind="workflow",
+            callee=slug,
+            input=data,
+            decode=workflow.output.decode,
+            code=frame.f_code,
+            lasti=frame.f_lasti,
+        )
+        scope = Scope(workflow, table, prefix=f"{id}/")
+        call.start = lambda: self._start_inside(call, workflow, scope)
+        return call
+
+    def sleep(self, wanted: float | datetime, frame: FrameType) -> Awaitable[None]:
+        if self.halted:
+            raise Halt
+        id, _ = step_id(self._loop, frame, slug="sleep", what="ctx.sleep")
+        moment = isinstance(wanted, datetime)
+        call = Call(
+            loop=self._loop,
+            run=self._durable,
+            id=id,
+            kind="sleep",
+            callee="sleep",
+            input=msgspec.json.encode({"until": wanted.astimezone(UTC)} if moment else {"seconds": wanted}),
+            decode=None,
+            code=frame.f_code,
+            lasti=frame.f_lasti,
+        )
+        if moment:
+            call.due_ms = -int(-wanted.timestamp() * 1000 // 1)  # rounded up: never early
+        else:
+            call.due_s = wanted
+        return call
+
+    def hook(self, spec: HookSpec, frame: FrameType) -> HookOfRun:
+        if self.halted:
+            raise Halt
+        id, _ = step_id(self._loop, frame, slug="hook", what="ctx.hook")
+        token, url = self._durable.hook(id, spec)
+        return HookOfRun(self._durable, id, token, url)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._durable.now_ms / 1000, tz=UTC)
+
+    @property
+    def random(self) -> Random:
+        return self._durable.random
+
+    def context(self, workflow: Workflow[Any, Any]) -> Context:
+        return Context(
+            self,
+            workflow=workflow.slug,
+            attempt=self._info.attempt,
+            trigger=self._info.trigger,
+            triggered_at=datetime.fromtimestamp(self._info.triggered_at_ms / 1000, tz=UTC),
+            subscriber=self._info.subscriber,
+            log=self._log,
+            workspaces_root=self._info.workspaces_root,
+        )
+
+    async def main(self, workflow: Workflow[Any, Any], data: bytes) -> bytes:
+        """The body from its stored input to its encoded output."""
+        value = workflow.input.decode(data)
+        result = await workflow.body(value, self.context(workflow))
+        return encode_output(workflow, result, payload_max=self._info.payload_max)
+
+    def _start_inside(self, call: Call, workflow: Workflow[Any, Any], scope: Scope) -> RunTask:
+        task = self._loop.spawn(self.main(workflow, call.input), scope=scope, place="")
+        task.add_done_callback(lambda done: self._inside_ended(call, done))  # pyright: ignore[reportArgumentType]
+        return task
+
+    def _inside_ended(self, call: Call, task: RunTask) -> None:
+        if self.halted:
+            return
+        if task.cancelled():
+            self._durable.settled_inside(call, None, None)
+        elif (error := task.exception()) is not None:
+            self._durable.settled_inside(call, None, error)
+        else:
+            self._durable.settled_inside(call, task.result(), None)
+
+
+class HookOfRun:
+    """`define.seam.HookHandle`."""
+
+    __slots__ = ("_durable", "_step", "token", "url")
+
+    def __init__(self, durable: Durable, step: str, token: str, url: str) -> None:
+        self._durable = durable
+        self._step = step
+        self.token = token
+        self.url = url
+
+    def wait(self) -> Awaitable[Any]:
+        return self._durable.hook_outcome(self._step)
+
+
+def encode_input(workflow: Workflow[Any, Any], value: Any) -> bytes:
+    """Errors: InvalidInput, NotEncodable."""
+    from pydantic import ValidationError
+
+    try:
+        return workflow.input.encode(value, root="input")
+    except ValidationError as error:
+        raise invalid(error, what=f"the input of workflow {workflow.slug}") from None
+
+
+def encode_output(workflow: Workflow[Any, Any], value: Any, *, payload_max: int) -> bytes:
+    """Errors: InvalidOutput, NotEncodable, PayloadTooLarge."""
+    from pydantic import ValidationError
+
+    from ksl.errors import InvalidOutput
+
+    try:
+        data = workflow.output.encode(value, root="output")
+        workflow.output.decode(data)  # what was stored must come back
+    except ValidationError as error:
+        raise InvalidOutput(str(invalid(error, what=f"what workflow {workflow.slug} returned"))) from None
+    if len(data) > payload_max:
+        raise _too_large(f"the output of workflow {workflow.slug}", data, payload_max)
+    return data
+
+
+def _too_large(what: str, data: bytes, most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"{what} is {len(data):,} bytes; limits.payload allows {most:,}. Store it in a file or an object store "
+        "and pass where it is, or raise the limit in ksl.toml."
+    )

@@ -1,0 +1,87 @@
+"""A step call: its id and input are fixed when it is made, its work starts when something first waits for it."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Callable
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Literal
+
+from ksl.engine.loop import RunFuture, RunLoop, RunTask
+
+if TYPE_CHECKING:
+    from ksl.define.action import Action
+    from ksl.engine.durable import Durable
+
+CallKind = Literal["action", "workflow", "sleep"]
+
+
+class Call(RunFuture):
+    """What `.run(...)` returns inside a body. To type checkers it is a coroutine; to asyncio a future."""
+
+    def __init__(
+        self,
+        *,
+        loop: RunLoop,
+        run: Durable,
+        id: str,
+        kind: CallKind,
+        callee: str,
+        input: bytes,
+        decode: Callable[[bytes], Any] | None,
+        code: CodeType,
+        lasti: int,
+    ) -> None:
+        super().__init__(loop=loop)
+        self.run = run
+        self.id = id
+        self.kind: CallKind = kind
+        self.callee = callee
+        self.input = input
+        self.decode = decode
+        self.code = code
+        self.lasti = lasti
+        self.asked = False
+        self.after = 0  # seq of the newest event the body had seen when it asked
+        self.action: Action[Any, Any] | None = None
+        self.scope: str | None = None  # where credentials are looked up, if pinned
+        self.task: RunTask | None = None  # a sub-workflow's body
+        self.start: Callable[[], RunTask] | None = None  # makes it
+        self.due_s: float | None = None  # a sleep's duration, or
+        self.due_ms: int | None = None  # the moment it ends
+
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Any = None) -> None:
+        # Whoever waits for a future adds a callback first: await, gather, wait, shield, TaskGroup.
+        if not self.asked and not self.done():
+            self.asked = True
+            self.run.ask(self)
+        super().add_done_callback(fn, context=context)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self.done():
+            return False
+        if self.task is not None:
+            # Like awaiting a coroutine: its clean-up runs first, then the waiter sees the cancellation.
+            return self.task.cancel(msg)
+        cancelled = super().cancel(msg)
+        if cancelled and self.asked:
+            self.run.forget(self)
+        return cancelled
+
+    @property
+    def line(self) -> str:
+        """file:line of the call, for messages."""
+        found: int | None = self.code.co_firstlineno
+        for offset, line in dis.findlinestarts(self.code):
+            if offset > self.lasti:
+                break
+            found = line
+        return f"{self.code.co_filename}:{found}"
+
+    def cancel_now(self) -> None:
+        """Cancelled, with nothing more to clean up."""
+        super().cancel()
+
+    def close(self) -> None:
+        """As coroutines have it: a call that was never waited for and never will be."""
+        self.asked = True

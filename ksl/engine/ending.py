@@ -1,0 +1,240 @@
+"""How attempts, steps and runs end: which event an outcome becomes, and whether something is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ksl.define.duration import parse_duration
+from ksl.engine import failures
+from ksl.errors import (
+    FatalError,
+    KslError,
+    NotEncodable,
+    PayloadTooLarge,
+    RetryLater,
+    RunTimedOut,
+    StepInterrupted,
+)
+from ksl.records import Meta, RunStatus, TimerRow
+from ksl.records.moment import rfc3339
+
+if TYPE_CHECKING:
+    from ksl.engine.attempts import Result
+    from ksl.engine.call import Call
+    from ksl.engine.loop import RunLoop
+    from ksl.engine.run import Run
+
+_RETRY_LATER_ATTEMPTS = 10  # where the policy allows one attempt only
+_SHOWN_MAX = 200
+
+
+def record_attempt(run: Run, call: Call, result: Result) -> None:
+    """An attempt's outcome: recorded as the step's, or followed by another attempt."""
+    step = call.id
+    attempt = run.attempts.get(step, 0) + 1
+    run.attempts[step] = attempt
+    meta = Meta(
+        attempt=attempt,
+        started_at_ms=result.started_at_ms,
+        finished_at_ms=result.finished_at_ms,
+        after=call.after,
+        kind="action",
+        callee=call.callee,
+    )
+    error = result.error
+    if error is None:
+        run.post("step_completed", step, data=result.data, input=call.input, meta=meta, value=result.value)
+        return
+    data = failures.failure_data(error, step=step, attempts=attempt, type=result.type)
+    delay_s = _next_attempt_in(run, call, error, made=attempt - run.history.reopened_at.get(step, 0))
+    if delay_s is None:
+        meta = replace(meta, fatal=isinstance(error, FatalError))
+        run.post("step_failed", step, data=failures.encode(data), input=call.input, meta=meta)
+        return
+    due_ms = run.host.clock.now_ms() + 1 + int(delay_s * 1000)
+    timer = run.back_off(call, due_ms)
+    data |= {"attempt": attempt, "next_attempt_at": rfc3339(due_ms)}
+    run.note("step_retrying", step, data=failures.encode(data), input=call.input, meta=meta, timers=(timer,))
+
+
+def record_interruption(run: Run, call: Call, *, attempt: int) -> None:
+    """An `at_most_once` step was under way when the process died: it is not run again."""
+    error = StepInterrupted(
+        "the process ended while this at_most_once step was under way; whether it took effect is not known, "
+        "and it is not run again",
+        type="StepInterrupted",
+        step_id=call.id,
+        attempts=attempt,
+    )
+    data = {
+        "type": "StepInterrupted",
+        "message": error.message,
+        "step": call.id,
+        "attempts": attempt,
+        "traceback": "",
+    }
+    meta = Meta(attempt=attempt, after=call.after, kind="action", callee=call.callee)
+    run.post("step_failed", call.id, data=failures.encode(data), input=call.input, meta=meta)
+
+
+def conclude(run: Run) -> None:
+    """The body ended: the run succeeded, failed, was cancelled, or its attempt is to be followed by another."""
+    main = run.main
+    assert main is not None
+    for call in list(run.asked.values()):
+        run.forget(call)
+    error: BaseException | None
+    try:
+        error = main.exception()
+    except asyncio.CancelledError as cancelled:
+        error = cancelled
+    if run.timed_out and not run.cancel_requested:
+        error = RunTimedOut(
+            f"run {run.run_id} took longer than the timeout of workflow {run.workflow.slug} "
+            f"({run.workflow.timeout_s:g} s). Its body was cancelled and its clean-up has run."
+        )
+    if run.cancel_requested and (error is None or isinstance(error, asyncio.CancelledError)):
+        _finish(run, "run_cancelled", RunStatus.CANCELLED, None, Meta(attempt=run.history.attempt))
+    elif error is None:
+        _finish(run, "run_completed", RunStatus.SUCCEEDED, main.result(), Meta(attempt=run.history.attempt))
+    else:
+        _failed(run, error)
+    run.flush()
+    run.host.ended(run)
+
+
+def halt(run: Run, error: KslError, *, hold: bool) -> None:
+    """The run cannot go on. What a replay produced beyond its history was never true and is dropped."""
+    if not run.caught_up:
+        run.drop_turn()
+    data = failures.encode(failures.failure_data(error, step=None, attempts=run.history.attempt))
+    if hold:
+        run.record("run_held", None, data=data, meta=Meta(attempt=run.history.attempt))
+        run.set_row(replace(run.row, status=RunStatus.HELD, waiting_on=None))
+    else:
+        _finish(run, "run_failed", RunStatus.FAILED, data, Meta(attempt=run.history.attempt))
+    run.flush()
+
+
+def waiting(run: Run) -> tuple[RunStatus | None, bytes | None]:
+    """The status of a live run and what it waits for; None where nothing can ever happen to it."""
+    if run.active > 0:
+        return RunStatus.RUNNING, None
+    items: list[dict[str, Any]] = []
+    hooks = [state for state in run.hooks.values() if state.is_awaited]
+    for state in hooks:
+        expires = state.row.expires_at_ms
+        items.append(
+            {"kind": "hook", "step": state.step, "name": state.row.name, "title": state.row.title}
+            | ({} if expires is None else {"due": rfc3339(expires)})
+        )
+    items.extend(_moment("sleep", timer) for timer in run.sleeps.values())
+    items.extend(_moment("timer", timer) for _, timer in run.timers.values())
+    items.extend(_moment("retry", timer) for timer in run.backoffs.values())
+    if not items:
+        return None, None
+    return (RunStatus.WAITING if hooks else RunStatus.SLEEPING), msgspec.json.encode(items)
+
+
+def same_input(recorded: bytes, call: Call) -> bool:
+    if recorded == call.input:
+        return True
+    if call.action is None or b'"uniqueItems":true' not in msgspec.json.encode(call.action.input_schema()):
+        return False
+    # A set is written in the order of its hashes, which differ from process to process.
+    return _unordered(json.loads(recorded)) == _unordered(json.loads(call.input))
+
+
+def shorten(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}... ({len(data):,} bytes)"
+
+
+def close_tasks(loop: RunLoop) -> None:
+    """Closes every coroutine of a loop that is drained no more. What they do on the way out is discarded:
+    their step calls raise Halt, and nothing they schedule runs."""
+    for task in asyncio.all_tasks(loop):  # pyright: ignore[reportArgumentType]
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        try:
+            task.get_coro().close()  # type: ignore[union-attr]
+        except BaseException as raised:
+            if isinstance(raised, KeyboardInterrupt | SystemExit):
+                raise
+
+
+def _failed(run: Run, error: BaseException) -> None:
+    data = failures.failure_data(error, step=None, attempts=run.history.attempt)
+    reopened = failures.reopened_steps(error)
+    if not reopened and failures.timed_out(error) and run.fired_timer is not None:
+        reopened = [run.fired_timer]
+    attempt = run.history.attempt
+    policy = run.workflow.retry
+    final = run.cancel_requested or run.timed_out or failures.is_final(error)
+    if final or attempt >= policy.attempts or not isinstance(error, policy.on):
+        meta = Meta(attempt=attempt, reopens=tuple(reopened))
+        _finish(run, "run_failed", RunStatus.FAILED, failures.encode(data), meta)
+        return
+    due_ms = run.host.clock.now_ms() + 1 + int(policy.delay_s(attempt, run.host.rng) * 1000)
+    retrying = {"reopened": reopened, "attempt": attempt + 1, "next_attempt_at": rfc3339(due_ms), "error": data}
+    run.record("run_retrying", None, data=failures.encode(retrying), meta=Meta(attempt=attempt + 1))
+    _clear_timers(run, keep_hooks=True)
+    run.change.timers_set.append(TimerRow(due_ms, run.run_id, "", "run_retry", boot=run.host.boot))
+    run.set_row(
+        replace(run.row, status=RunStatus.QUEUED, due_ms=due_ms, attempt=attempt + 1, waiting_on=None)
+    )
+
+
+def _finish(run: Run, type: Any, status: RunStatus, data: bytes | None, meta: Meta) -> None:
+    event = run.record(type, None, data=data, meta=meta)
+    _clear_timers(run, keep_hooks=False)
+    run.change.hooks.extend(
+        state.close(event.at_ms) for state in run.hooks.values() if state.is_open
+    )
+    run.set_row(replace(run.row, status=status, finished_at_ms=event.at_ms, waiting_on=None, due_ms=None))
+
+
+def _clear_timers(run: Run, *, keep_hooks: bool) -> None:
+    cleared = run.change.timers_cleared
+    cleared.extend(run.sleeps.values())
+    cleared.extend(timer for _, timer in run.timers.values())
+    cleared.extend(run.backoffs.values())
+    if not keep_hooks:
+        cleared.extend(state.timer for state in run.hooks.values() if state.timer is not None)
+        if run.run_timer is not None:
+            cleared.append(run.run_timer)
+
+
+def _next_attempt_in(run: Run, call: Call, error: BaseException, *, made: int) -> float | None:
+    """Seconds until the next attempt, or None where there is none. `made` counts since the last reopening."""
+    assert call.action is not None
+    policy = call.action.retry
+    if isinstance(error, FatalError | NotEncodable | PayloadTooLarge):
+        return None
+    if isinstance(error, RetryLater):
+        if made >= (policy.attempts if policy.attempts > 1 else _RETRY_LATER_ATTEMPTS):
+            return None
+        try:
+            after_s = parse_duration(error.after)
+        except ValueError:
+            after_s = 0.0
+        return max(after_s, policy.delay_s(made, run.host.rng) if policy.attempts > 1 else 0.0)
+    if made >= policy.attempts or not isinstance(error, policy.on):
+        return None
+    return policy.delay_s(made, run.host.rng)
+
+
+def _moment(kind: str, timer: TimerRow) -> dict[str, Any]:
+    return {"kind": kind, "step": timer.step, "due": rfc3339(timer.due_ms)}
+
+
+def _unordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unordered(inner) for key, inner in value.items()}  # pyright: ignore
+    if isinstance(value, list):
+        return sorted((_unordered(inner) for inner in value), key=repr)  # pyright: ignore
+    return value

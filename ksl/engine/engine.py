@@ -1,0 +1,360 @@
+"""All runs that are in memory: begun, loaded, told of outcomes, evicted, held."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec.structs import replace
+
+from ksl.engine import ending, failures
+from ksl.engine.attempts import Attempts, Result
+from ksl.engine.history import History, read_history
+from ksl.engine.host import Clock, Limits
+from ksl.engine.logs import Logs
+from ksl.engine.run import Run
+from ksl.engine.tokens import TokenKeys
+from ksl.errors import AskPerson, DamagedEvent, InternalFault, KslError, UnknownRun, WorkflowGone
+from ksl.log.store import Change, Store
+from ksl.records import FINISHED, Event, Meta, RunRow, RunStatus, TimerRow
+
+if TYPE_CHECKING:
+    from ksl.build.discover import Project
+    from ksl.engine.call import Call
+
+_log = logging.getLogger("ksl.engine")
+_NEAR_MS = 5_000  # a run that wakes sooner is not worth evicting
+
+
+class Slots(Protocol):
+    """Who may advance. `queue.slots.Slots` is the real one."""
+
+    def want(self, run_id: str, workflow: str, limit: int | None, granted: Callable[[], None]) -> None: ...
+
+    def release(self, run_id: str) -> None: ...
+
+    def withdraw(self, run_id: str) -> None: ...
+
+
+class Timers(Protocol):
+    """Who watches the clock. `queue.timers.TimerLoop` is the real one."""
+
+    def set(self, timers: list[TimerRow]) -> None: ...
+
+    def clear(self, timers: list[TimerRow]) -> None: ...
+
+
+class Engine:
+    """Implements `host.Host`. Lives on the host loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        project: Project,
+        store: Store,
+        clock: Clock,
+        rng: Random,
+        tokens: TokenKeys,
+        slots: Slots,
+        timers: Timers,
+        limits: Limits,
+        boot: str,
+        public_url: Callable[[], str],
+        workspaces_root: Path,
+        resident_max: int = 1_000,
+    ) -> None:
+        self.project = project
+        self.store = store
+        self.clock = clock
+        self.rng = rng
+        self.tokens = tokens
+        self.limits = limits
+        self.boot = boot
+        self.workspaces_root = workspaces_root
+        self.logs = Logs(clock)
+        self.attempts = Attempts(
+            clock=clock, logs=self.logs, payload_max=limits.payload, workspaces_root=workspaces_root
+        )
+        self.live: OrderedDict[str, Run] = OrderedDict()
+        self.on_end: Callable[[str], None] | None = None
+        self._slots = slots
+        self._timers = timers
+        self._public_url = public_url
+        self._resident_max = resident_max
+        self._loop = asyncio.get_running_loop()
+        self._loading: dict[str, asyncio.Future[Run]] = {}
+        self._trimming = False
+        self.stopping = False
+
+    # Runs in and out of memory.
+
+    def begin(self, row: RunRow, input: bytes) -> None:
+        """A run whose slot was granted and whose `run_created` was appended just now, or is all there is."""
+        run = self._make(row, input, History())
+        run.has_slot = True
+        self.live[row.run_id] = run
+        self._guard(run, run.begin)
+
+    async def begin_again(self, run_id: str) -> None:
+        """A queued run from the log, its slot granted."""
+        run = await self.load(run_id)
+        if run.row.status is not RunStatus.QUEUED or run.main is not None:
+            self._slots.release(run_id)
+            return
+        run.has_slot = True
+        self._loop.call_soon(self._guard, run, run.begin)
+
+    async def load(self, run_id: str) -> Run:
+        """The run, brought to where its history ends. One that ended comes without a body.
+
+        Errors: UnknownRun. A run that does not fit its history comes back held.
+        """
+        if (run := self.live.get(run_id)) is not None:
+            self.live.move_to_end(run_id)
+            return run
+        loading = self._loading.get(run_id)
+        if loading is None:
+            loading = self._loading[run_id] = self._loop.create_task(self._load(run_id))  # pyright: ignore
+            loading.add_done_callback(lambda _: self._loading.pop(run_id, None))
+        return await asyncio.shield(loading)
+
+    async def _load(self, run_id: str) -> Run:
+        await self.store.flush()
+        row = await self.store.run(run_id)
+        if row is None:
+            raise UnknownRun(f'there is no run "{run_id}". `ksl runs list` shows the runs there are.')
+        try:
+            events = await self.store.events(run_id)
+        except DamagedEvent as error:
+            await self.hold(row, error)
+            raise
+        if row.workflow not in self.project.tables:
+            error = WorkflowGone(
+                f"run {run_id} is of workflow {row.workflow}, which this project does not define (any more). "
+                f"Restore it and `ksl runs retry {run_id}`."
+            )
+            if row.status not in FINISHED and row.status is not RunStatus.HELD:
+                await self.hold(row, error)
+            raise error
+        row = replace(row, seq=events[-1].seq)
+        run = self._make(row, events[0].data or b"null", read_history(events))
+        if row.status in FINISHED or row.status is RunStatus.HELD:
+            return run
+        if row.status is RunStatus.QUEUED:
+            self.live[run_id] = run
+            return run
+        self.live[run_id] = run
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._loop.call_soon(self._replay, run, done)
+        await done
+        self._trim_soon()
+        return run
+
+    def _replay(self, run: Run, done: asyncio.Future[None]) -> None:
+        self._guard(run, run.replay)
+        if run.halted is not None and run.run_id in self.live:
+            self.halted(run, run.halted)
+        if not done.done():
+            done.set_result(None)
+
+    def _make(self, row: RunRow, input: bytes, history: History) -> Run:
+        run: Run
+        run = Run(
+            self,
+            row,
+            workflow=self.project.workflows[row.workflow],
+            tables=self.project.tables,
+            input=input,
+            history=history,
+            log=self.logs.of(row.run_id, silent=lambda: run.replaying or run.evicting),
+        )
+        return run
+
+    def post(self, run: Run, act: Callable[[], None]) -> None:
+        """Something happens to a live run. Call it from a plain host callback."""
+        if run.run_id in self.live:
+            self.live.move_to_end(run.run_id)
+        self._guard(run, act)
+
+    def timer_due(self, timer: TimerRow) -> None:
+        """A moment has come."""
+        run = self.live.get(timer.run_id)
+        if run is not None and run.main is not None:
+            self._timer_due(run, timer)
+        elif not self.stopping:
+            task = self._loop.create_task(self._load_for(timer))
+            task.add_done_callback(_report)
+
+    async def _load_for(self, timer: TimerRow) -> None:
+        try:
+            run = await self.load(timer.run_id)
+        except KslError as error:
+            _log.warning("%s %s", error.code, error)
+            return
+        if run.main is None:
+            if run.row.status is not RunStatus.QUEUED and run.row.status is not RunStatus.HELD:
+                self._drop(timer)
+            return
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def act() -> None:
+            self._timer_due(run, timer)
+            done.set_result(None)
+
+        self._loop.call_soon(act)
+        await done
+
+    def _timer_due(self, run: Run, timer: TimerRow) -> None:
+        def act() -> None:
+            if not run.timer_due(timer):
+                self._drop(timer)
+
+        self.post(run, act)
+
+    def _drop(self, timer: TimerRow) -> None:
+        self.store.append(Change(run_id=timer.run_id, timers_cleared=[timer]))
+
+    # host.Host
+
+    def append(self, run: Run, change: Change, seq: int) -> None:
+        first, refused = change.stored, change.lost
+        if first is None:
+            change.stored = partial(run.on_stored, seq)
+        else:
+
+            def stored() -> None:
+                first()
+                run.on_stored(seq)
+
+            change.stored = stored
+        change.lost = partial(self._lost, run, refused)
+        self.store.append(change)
+        if change.timers_set:
+            self._timers.set(change.timers_set)
+        if change.timers_cleared:
+            self._timers.clear(change.timers_cleared)
+        if len(self.live) > self._resident_max:
+            self._trim_soon()
+
+    def perform(self, run: Run, call: Call, attempt: int) -> None:
+        if not self.stopping:
+            self.attempts.start(run.run_id, call, attempt, partial(self._attempt_done, run, call))
+
+    def _attempt_done(self, run: Run, call: Call, result: Result) -> None:
+        self.post(run, partial(run.attempt_done, call, result))
+
+    def abandon(self, run: Run, call: Call) -> None:
+        self.attempts.cancel(run.run_id, call.id)
+
+    def want_slot(self, run: Run, granted: Callable[[], None]) -> None:
+        def take() -> None:
+            run.has_slot = True
+            self._guard(run, granted)
+
+        self._slots.want(run.run_id, run.workflow.slug, run.workflow.concurrency, take)
+
+    def release_slot(self, run: Run) -> None:
+        run.has_slot = False
+        self._slots.release(run.run_id)
+
+    def hook_url(self, token: str) -> str:
+        return f"{self._public_url()}/hooks/{token}"
+
+    def ended(self, run: Run) -> None:
+        self._forget(run)
+        if self.on_end is not None:
+            self.on_end(run.run_id)
+
+    def halted(self, run: Run, error: KslError) -> None:
+        """A run that cannot go on: held for a person, or failed where the code is at fault."""
+        if run.replaying:
+            return  # told again when the replay has ended
+        if self.live.get(run.run_id) is run or run.halted is not None:
+            ending.halt(run, error, hold=isinstance(error, AskPerson))
+        self._forget(run)
+        if self.on_end is not None:
+            self.on_end(run.run_id)
+
+    def discard(self, run: Run) -> None:
+        """Takes a run out of memory, with what it has in flight."""
+        self._forget(run)
+
+    def withdraw(self, run_id: str) -> None:
+        """A queued run that is to wait for a slot no longer."""
+        self._slots.withdraw(run_id)
+
+    async def hold(self, row: RunRow, error: KslError) -> None:
+        """Holds a run that is not in memory."""
+        data = failures.encode(failures.failure_data(error, step=None, attempts=row.attempt))
+        events = await self.store.ends([row.run_id])
+        seq = events[row.run_id][1].seq + 1 if row.run_id in events else row.seq + 1
+        event = Event(row.run_id, seq, "run_held", None, self.clock.now_ms(), data, None, Meta())
+        held = replace(row, status=RunStatus.HELD, seq=seq, waiting_on=None)
+        self.store.append(Change(run_id=row.run_id, events=[event], run=held))
+        await self.store.flush()
+
+    # Inside.
+
+    def _guard(self, run: Run, act: Callable[[], Any]) -> None:
+        """ksl's own mistakes hold the run at hand; they must not take other runs along, nor pass unseen."""
+        try:
+            act()
+        except Exception as error:
+            _log.exception("run %s: a fault in ksl while the run was advanced", run.run_id)
+            run.halted = InternalFault(
+                f"run {run.run_id}: ksl itself went wrong while advancing it ({error.__class__.__name__}: {error}). "
+                f"Its history is intact and the run is held. `ksl runs retry {run.run_id}` tries again; please "
+                "report it with the server's log."
+            )
+            run.replaying = False
+            self.halted(run, run.halted)
+
+    def _forget(self, run: Run) -> None:
+        if self.live.get(run.run_id) is run:
+            del self.live[run.run_id]
+        if run.active:
+            self.attempts.cancel_run(run.run_id)
+        run.evict()
+        if run.has_slot:
+            self.release_slot(run)
+
+    def _lost(self, run: Run, refused: Callable[[KslError], None] | None, error: KslError) -> None:
+        """A turn was not stored: what is in memory is ahead of the log, so it goes."""
+        if self.live.get(run.run_id) is run:
+            _log.error("run %s leaves memory, its newest turn was not stored: %s", run.run_id, error)
+            self._forget(run)
+        if refused is not None:
+            refused(error)
+
+    def _trim_soon(self) -> None:
+        if not self._trimming and len(self.live) > self._resident_max:
+            self._trimming = True
+            self._loop.call_soon(self._trim)
+
+    def _trim(self) -> None:
+        """Evicts idle runs, least recently used first. Looks at a bounded number of runs each time."""
+        self._trimming = False
+        near_ms = self.clock.now_ms() + _NEAR_MS
+        surplus = len(self.live) - self._resident_max
+        for run_id in list(self.live)[: 2 * surplus + 64]:
+            if surplus <= 0:
+                break
+            run = self.live[run_id]
+            if run.is_idle and not any(timer.due_ms < near_ms for timer in run.armed()):
+                del self.live[run_id]
+                run.evict()
+                surplus -= 1
+            else:
+                self.live.move_to_end(run_id)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a timer could not be delivered", exc_info=error)
+

@@ -1,0 +1,116 @@
+"""A run's events, sorted for replay: what earlier attempts left, and what this attempt went through.
+
+Pure: events in, tables out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ksl.records import Event
+
+OUTCOMES = frozenset(
+    {
+        "step_completed",
+        "step_failed",
+        "sleep_completed",
+        "hook_resumed",
+        "hook_rejected",
+        "hook_expired",
+        "timer_fired",
+    }
+)
+# Written by the body's own doing: on replay the code must ask for them in their places.
+EMITTED = frozenset({"sleep_started", "hook_created", "timer_started", "step_cancelled"})
+# Neither delivered nor asked for: what the engine notes beside.
+NOTES = frozenset({"run_created", "step_started", "step_retrying", "run_held", "run_released"})
+
+
+@dataclass(slots=True)
+class History:
+    """`current` is replayed in order. `pool` holds the outcomes of earlier attempts of the run that the next
+    one is given instead of running the steps again, `begun` their sleeps', hooks' and timers' beginnings."""
+
+    attempt: int = 1
+    started_at_ms: int | None = None  # of the first attempt: where the body's time begins
+    current: list[Event] = field(default_factory=list[Event])
+    pool: dict[str, Event] = field(default_factory=dict[str, Event])
+    begun: dict[str, Event] = field(default_factory=dict[str, Event])
+    cancelled: dict[str, Event] = field(default_factory=dict[str, Event])
+    attempts: dict[str, int] = field(default_factory=dict[str, int])  # made so far, per step
+    reopened_at: dict[str, int] = field(default_factory=dict[str, int])  # attempts made when it was reopened
+    retrying: dict[str, Event] = field(default_factory=dict[str, Event])  # newest backoff, no outcome since
+    interrupted: dict[str, Event] = field(default_factory=dict[str, Event])  # step_started without outcome
+    _reopened: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def is_strict(self, event: Event) -> bool:
+        """Whether the body must ask for this pooled outcome exactly as it did. What was asked for after a
+        failure that was reopened since may differ: the failure is gone."""
+        after = event.meta.after if event.meta else 0
+        return not any(failed <= after and event.seq < reopened for failed, reopened in self._reopened)
+
+    def reopen(self, retry: Event) -> None:
+        """A `run_retrying`: the attempt before it goes to the pool, without the failures it names."""
+        for event in self.current:
+            if event.step is not None:
+                self._pool(event, event.step)
+        names: list[str] = json.loads(retry.data or b"{}").get("reopened", [])
+        for step in names:
+            failed = self.pool.pop(step, None)
+            self.begun.pop(step, None)
+            self.reopened_at[step] = self.attempts.get(step, 0)
+            if failed is not None:
+                self._reopened.append((failed.seq, retry.seq))
+        # A timer that had not fired belonged to the attempt; the next one measures anew. A sleep is the run's.
+        for step in [
+            step for step, event in self.begun.items() if event.type == "timer_started" and step not in self.pool
+        ]:
+            if not step.startswith("run-timeout"):
+                del self.begun[step]
+        self.retrying.clear()
+        self.current = []
+        self.attempt = retry.meta.attempt if retry.meta and retry.meta.attempt else self.attempt + 1
+
+    def note(self, event: Event) -> None:
+        """Counts of attempts and open ends, for any event of a step."""
+        step = event.step
+        if step is None:
+            return
+        made = event.meta.attempt if event.meta else 0
+        match event.type:
+            case "step_started":
+                self.interrupted[step] = event
+            case "step_retrying":
+                self.attempts[step] = made
+                self.retrying[step] = event
+                self.interrupted.pop(step, None)
+            case "step_completed" | "step_failed" | "step_cancelled":
+                self.attempts[step] = max(made, self.attempts.get(step, 0))
+                self.retrying.pop(step, None)
+                self.interrupted.pop(step, None)
+            case _:
+                pass
+
+    def _pool(self, event: Event, step: str) -> None:
+        if event.type in OUTCOMES:
+            self.pool[step] = event
+        elif event.type == "step_cancelled":
+            self.cancelled[step] = event
+        elif event.type in EMITTED:
+            self.begun[step] = event
+
+
+def read_history(events: Sequence[Event]) -> History:
+    """The history of an unfinished run, or of one that is about to be retried."""
+    history = History()
+    for event in events:
+        if event.type == "run_retrying":
+            history.reopen(event)
+            continue
+        history.note(event)
+        if event.type == "run_started" and history.started_at_ms is None:
+            history.started_at_ms = event.at_ms
+        history.current.append(event)
+    return history

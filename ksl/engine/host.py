@@ -1,0 +1,66 @@
+"""What one run needs of the engine around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from ksl.errors import KslError
+from ksl.log.store import Change
+
+if TYPE_CHECKING:
+    from ksl.engine.call import Call
+    from ksl.engine.run import Run
+    from ksl.engine.tokens import TokenKeys
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """The wall clock, Unix milliseconds."""
+        ...
+
+    def steady_s(self) -> float:
+        """Seconds that only ever grow; for measuring durations."""
+        ...
+
+
+class Limits(msgspec.Struct, frozen=True):
+    payload: int = 32 << 20  # bytes of one value
+    steps: int = 100_000  # recorded steps of one run
+
+
+class Host(Protocol):
+    clock: Clock
+    rng: Random
+    tokens: TokenKeys
+    limits: Limits
+    boot: str  # names this process in the timers it arms
+    workspaces_root: Path
+
+    def append(self, run: Run, change: Change, seq: int) -> None:
+        """Stores a turn whose newest event is `seq`; tells `run.on_stored(seq)` after the commit."""
+        ...
+
+    def perform(self, run: Run, call: Call, attempt: int) -> None: ...
+
+    def abandon(self, run: Run, call: Call) -> None:
+        """The outcome of a step in flight is no longer wanted."""
+        ...
+
+    def want_slot(self, run: Run, granted: Callable[[], None]) -> None: ...
+
+    def release_slot(self, run: Run) -> None: ...
+
+    def halted(self, run: Run, error: KslError) -> None: ...
+
+    def ended(self, run: Run) -> None:
+        """The run ended, or its attempt did: it leaves memory."""
+        ...
+
+    def hook_url(self, token: str) -> str: ...
+
+

@@ -1,0 +1,238 @@
+"""The deterministic event loop of one run.
+
+A body runs here, never on the host loop: with recorded results coming back at once, branches on a shared loop
+would overtake each other on replay and take each other's data. This loop is drained after each delivered event
+until nothing is ready, so what a body does depends on the order of events alone. It offers what asyncio's
+gather, TaskGroup, wait, timeout, Queue, Event, Lock and friends need, and refuses real I/O with a sentence.
+
+It must be drained from plain host callbacks, never from inside a host task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.events import _get_running_loop, _set_running_loop  # pyright: ignore[reportPrivateUsage]
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import Context as Variables
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ksl.errors import RealIoInBody, RunawayBody
+
+if TYPE_CHECKING:
+    from ksl.engine.ids import Scope
+    from ksl.engine.run import Run
+
+HANDLES_MAX = 100_000  # in one drain: more is an endless loop that waits for nothing recorded
+
+
+class RunFuture(asyncio.Future[Any]):
+    """A future that hashes by creation order: asyncio keeps futures in sets, whose order must replay."""
+
+    def __init__(self, *, loop: RunLoop) -> None:
+        self._order = loop.next_order()
+        super().__init__(loop=loop)  # pyright: ignore[reportArgumentType]  # asyncio asks for no more than we have
+
+    def __hash__(self) -> int:
+        return self._order
+
+
+class RunTask(asyncio.Task[Any]):
+    """A task of a body. `place` counts the tasks that each parent made: "" for the body itself, then "0",
+    "1", "1.0" ...; `scope` says whose call sites its step calls are looked up in."""
+
+    def __init__(
+        self, coro: Coroutine[Any, Any, Any], *, loop: RunLoop, name: str | None, context: Variables | None,
+        scope: Scope, place: str,
+    ) -> None:  # fmt: skip
+        self._order = loop.next_order()  # before super(): registering the task hashes it
+        self.scope = scope
+        self.place = place
+        self.children = 0
+        super().__init__(coro, loop=loop, name=name, context=context)  # pyright: ignore[reportArgumentType]
+
+    def __hash__(self) -> int:
+        return self._order
+
+
+class RunLoop:
+    """What asyncio needs of a loop. `ksl_run` is how a step call finds its run."""
+
+    __slots__ = ("__weakref__", "_now_s", "_order", "_ready", "_run", "ksl_run")
+
+    def __init__(self, run: Run, *, seam: Any, salt: int) -> None:
+        self.ksl_run = seam
+        self._run = run
+        self._ready: deque[asyncio.Handle] = deque()
+        self._now_s = 0.0
+        # Hashes start at a number of the run's own: all tasks of the process share one WeakSet, which would
+        # degrade to a list if every run counted from 0.
+        self._order = salt
+
+    def drain(self) -> int:
+        """Runs what is ready until nothing is; returns how many handles ran."""
+        ready = self._ready
+        if not ready:
+            return 0
+        previous = _get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        _set_running_loop(self)  # pyright: ignore[reportArgumentType]
+        sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
+        count = 0
+        try:
+            while ready:
+                handle = ready.popleft()
+                if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                    handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                count += 1
+                if count > HANDLES_MAX:
+                    ready.clear()
+                    raise RunawayBody(
+                        f"the body went through {HANDLES_MAX:,} loop turns without waiting for anything recorded "
+                        "(an endless `while` with asyncio.sleep(0)?). Wait for a step, ctx.sleep or a hook instead."
+                    )
+        finally:
+            # Also on SystemExit and KeyboardInterrupt, which pass through handles.
+            _set_running_loop(previous)
+            sys.set_asyncgen_hooks(*hooks)
+        return count
+
+    def advance(self, now_s: float) -> None:
+        """The time of the last delivered event, in Unix seconds; never goes back."""
+        if now_s > self._now_s:
+            self._now_s = now_s
+
+    def next_order(self) -> int:
+        self._order += 1
+        return self._order
+
+    def spawn(self, coro: Coroutine[Any, Any, Any], *, scope: Scope, place: str, context: Variables | None = None) -> RunTask:
+        """A task with a scope of its own: the body, or a sub-workflow's."""
+        return RunTask(coro, loop=self, name=None, context=context, scope=scope, place=place)
+
+    # What asyncio asks of a loop.
+
+    def time(self) -> float:
+        return self._now_s
+
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: Variables | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)  # pyright: ignore[reportArgumentType]
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Variables | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Variables | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)  # pyright: ignore[reportArgumentType]
+        self._run.timer_wanted(handle, max(when - self._now_s, 0.0))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        self._run.timer_unwanted(handle)
+
+    def create_future(self) -> RunFuture:
+        return RunFuture(loop=self)
+
+    def create_task(
+        self, coro: Any, *, name: str | None = None, context: Variables | None = None, **_: Any
+    ) -> RunTask:
+        parent = asyncio.current_task(self)  # pyright: ignore[reportArgumentType]
+        if not isinstance(parent, RunTask):
+            raise RealIoInBody("a task was made from a callback of the body's loop, where no task is running")
+        if isinstance(coro, RunFuture):
+            # A step call: its id was taken at the call, so its task needs no place and takes none.
+            coro.add_done_callback(_nothing)  # being handed to create_task starts it
+            return RunTask(
+                _await(coro), loop=self, name=name, context=context, scope=parent.scope, place=parent.place
+            )
+        place = f"{parent.place}.{parent.children}" if parent.place else str(parent.children)
+        parent.children += 1
+        return RunTask(coro, loop=self, name=name, context=context, scope=parent.scope, place=place)
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self._run.noticed(context)
+
+    async def shutdown_asyncgens(self) -> None:
+        return None
+
+    def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        # An `async for` left by `break`: its `finally` belongs to this loop, not to the host's.
+        if not self._run.evicting:
+            self.call_soon(self.create_task_for_generator, generator)
+
+    def create_task_for_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        RunTask(
+            _close(generator), loop=self, name=None, context=None, scope=self._run.scope, place="generator"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        what = _REFUSED.get(name, f"loop.{name}")
+
+        def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
+            raise RealIoInBody(refusal(what, self._run.body_line()))
+
+        return refuse
+
+
+def refusal(what: str, line: str) -> str:
+    return (
+        f"{line}: the workflow body used {what}. A body only decides, and is replayed; what reaches outside "
+        "must be recorded. Move it into an action and await its .run(...)."
+    )
+
+
+_REFUSED = {
+    "run_in_executor": "a thread (to_thread or run_in_executor)",
+    "call_soon_threadsafe": "another thread",
+    "getaddrinfo": "the network (a name look-up)",
+    "getnameinfo": "the network (a name look-up)",
+    "create_connection": "the network (opening a connection)",
+    "create_server": "the network (listening on a socket)",
+    "create_unix_connection": "a socket",
+    "create_datagram_endpoint": "the network (a datagram socket)",
+    "sock_connect": "a socket",
+    "sock_recv": "a socket",
+    "sock_sendall": "a socket",
+    "add_reader": "a file descriptor",
+    "add_writer": "a file descriptor",
+    "subprocess_exec": "a subprocess",
+    "subprocess_shell": "a subprocess",
+    "add_signal_handler": "signals",
+    "run_until_complete": "an event loop of its own",
+    "run_forever": "an event loop of its own",
+}
+
+
+def _first_iteration(_generator: AsyncGenerator[Any, Any]) -> None:
+    return None
+
+
+def _nothing(_future: Any) -> None:
+    return None
+
+
+async def _await(future: Any) -> Any:
+    return await future
+
+
+async def _close(generator: AsyncGenerator[Any, Any]) -> None:
+    await generator.aclose()
