@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from ksl.api.addresses import Addresses
+from ksl.api.feed import Feed
 from ksl.api.gate import Gate
 from ksl.api.openapi import publish
 from ksl.api.problems import http_error, ksl_error, parameter_error
@@ -36,6 +37,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.runtime = runtime
+    app.state.feed = Feed(runtime.store)
     app.state.stopping = asyncio.Event()
     for group in (workflows, runs, streams, hooks, hook_links, health):
         app.include_router(group.router)

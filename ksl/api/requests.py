@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ksl.api.feed import Feed
 from ksl.errors import BadJson, BadMediaType, InvalidInput
 from ksl.views.values import encode
 
@@ -23,6 +24,10 @@ FORM = "application/x-www-form-urlencoded"
 
 def runtime_of(request: Request) -> Runtime:
     return cast("Runtime", request.app.state.runtime)
+
+
+def feed_of(request: Request) -> Feed:
+    return cast(Feed, request.app.state.feed)
 
 
 def stopping_of(request: Request) -> asyncio.Event:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ksl.api.event_stream import EventStream, Page
 from ksl.api.openapi import problems
-from ksl.api.requests import runtime_of, stopping_of
+from ksl.api.requests import feed_of, runtime_of, stopping_of
 from ksl.errors import BadRequest
 from ksl.log.store import Store
 from ksl.records import FINISHED
@@ -52,7 +52,8 @@ async def stream_run(request: Request, run_id: str) -> Response:
     # A browser's EventSource connects again when a stream ends, and only a 204 tells it to leave it at that.
     if resumed is not None and (await more(resumed)).ended:
         return Response(status_code=204)
-    return EventStream(more, after=resumed or 0, wake=store.wake_on_commit, stopping=stopping_of(request))
+    wake = feed_of(request).wake_for(run_id)
+    return EventStream(more, after=resumed or 0, wake=wake, stopping=stopping_of(request))
 
 
 @router.get("/stream", response_class=Response, responses={**_STREAM, **problems(400)})
