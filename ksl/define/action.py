@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event as ThreadEvent
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints, overload
+from uuid import uuid4
 
 from ksl.define.codec import ArgumentsCodec, Codec, Json
 from ksl.define.duration import parse_duration
@@ -102,7 +104,12 @@ class Action(Generic[P, R]):
         return f"<action {self.slug}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """The plain function, for unit tests and for other plain code."""
+        """The plain function, for unit tests and for other plain code. A missing ActionContext is filled in."""
+        parameter = self.context_parameter
+        if parameter is not None and parameter not in kwargs:
+            if not any(isinstance(value, ActionContext) for value in args):
+                kwargs[parameter] = outside_context(self.slug)
+                return self._called_with(args, kwargs)
         return self.function(*args, **kwargs)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
@@ -136,6 +143,11 @@ class Action(Generic[P, R]):
             values[self.context_parameter] = context
         return self.function(*positional, **values)
 
+    def _called_with(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Positional arguments are those of `.run`: the context is not among them."""
+        names = [parameter.name for parameter in self.arguments.fields]
+        return self.function(**dict(zip(names, args, strict=False)), **kwargs)
+
     def _at_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, R]:
         leaf = in_action.get()
         if leaf is not None:
@@ -151,9 +163,9 @@ class Action(Generic[P, R]):
         token = in_action.set(self.slug)
         try:
             if self.is_async:
-                value = await self.call(data, ActionContext())
+                value = await self.call(data, outside_context(self.slug))
             else:
-                value = await asyncio.to_thread(self.call, data, ActionContext())
+                value = await asyncio.to_thread(self.call, data, outside_context(self.slug))
         finally:
             in_action.reset(token)
         return self.output.decode(self.output.encode(value, root="output"))
@@ -222,6 +234,11 @@ def action(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     if function is None:
         return ActionDecorator(**options)
     return Action(function)
+
+
+def outside_context(slug: str) -> ActionContext:
+    """For an action that runs outside any run. Each call is its own step, so each has its own key."""
+    return ActionContext(step_id=slug, idempotency_key=f"outside/{slug}/{uuid4()}", log=logging.getLogger("ksl.run"))
 
 
 def parse_rate(text: str, *, where: str) -> tuple[float, float]:

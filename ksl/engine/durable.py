@@ -6,7 +6,6 @@ workflow files and the same `body.py` above it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from ksl.define.seam import HookSpec
     from ksl.engine.call import Call
+    from ksl.engine.loop import RunTimer
 
 
 class Durable(Protocol):
@@ -41,6 +41,6 @@ class Durable(Protocol):
 
     def hook_outcome(self, step: str) -> Awaitable[Any]: ...
 
-    def timer_wanted(self, handle: asyncio.TimerHandle, delay_s: float) -> None: ...
+    def timer_wanted(self, handle: RunTimer, delay_s: float) -> None: ...
 
-    def timer_unwanted(self, handle: asyncio.TimerHandle) -> None: ...
+    def timer_unwanted(self, handle: RunTimer) -> None: ...

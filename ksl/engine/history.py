@@ -34,7 +34,8 @@ class History:
     one is given instead of running the steps again, `begun` their sleeps', hooks' and timers' beginnings."""
 
     attempt: int = 1
-    started_at_ms: int | None = None  # of the first attempt: where the body's time begins
+    started_at_ms: int | None = None  # of the first attempt: where the body's time begins,
+    started_seq: int | None = None  # and its history
     current: list[Event] = field(default_factory=list[Event])
     pool: dict[str, Event] = field(default_factory=dict[str, Event])
     begun: dict[str, Event] = field(default_factory=dict[str, Event])
@@ -112,5 +113,6 @@ def read_history(events: Sequence[Event]) -> History:
         history.note(event)
         if event.type == "run_started" and history.started_at_ms is None:
             history.started_at_ms = event.at_ms
+            history.started_seq = event.seq
         history.current.append(event)
     return history

@@ -56,6 +56,16 @@ class RunTask(asyncio.Task[Any]):
         return self._order
 
 
+class RunTimer(asyncio.TimerHandle):
+    """A timer of a body; `step` is its id once it is durable."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.step: str | None = None
+
+
 class RunLoop:
     """What asyncio needs of a loop. `ksl_run` is how a step call finds its run."""
 
@@ -125,17 +135,17 @@ class RunLoop:
 
     def call_later(
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Variables | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> RunTimer:
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Variables | None = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)  # pyright: ignore[reportArgumentType]
+    ) -> RunTimer:
+        handle = RunTimer(when, callback, args, self, context)
         self._run.timer_wanted(handle, max(when - self._now_s, 0.0))
         return handle
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+    def _timer_handle_cancelled(self, handle: RunTimer) -> None:
         self._run.timer_unwanted(handle)
 
     def create_future(self) -> RunFuture:

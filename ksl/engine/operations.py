@@ -64,10 +64,15 @@ class Operations:
         if idempotency_key is None:
             return Started(await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by), True)
         key = (slug, idempotency_key)
+        # Taken before the look-up: of many starts with one key at once, one creates and the others then find it.
         while (storing := self._keys.get(key)) is not None:
             await asyncio.shield(storing)
-        known = await engine.store.run_by_key(slug, idempotency_key)
-        if known is not None:
+        self._keys[key] = self._loop.create_future()
+        try:
+            known = await engine.store.run_by_key(slug, idempotency_key)
+            if known is None:
+                row = await self._create(slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by)
+                return Started(row, True)
             first, _ = (await engine.store.ends([known.run_id]))[known.run_id]
             if first.data != data:
                 raise IdempotencyConflict(
@@ -75,17 +80,6 @@ class Operations:
                     "input. Nothing was started. Send the same input to get that run, or another key for a new one."
                 )
             return Started(known, False)
-        # Between the look-up and here nothing awaited twice can pass: the key is taken before the next await.
-        if key in self._keys:
-            return await self.start(
-                slug, input, trigger=trigger, triggered_at_ms=triggered_at_ms, idempotency_key=idempotency_key,
-                subscriber=subscriber, by=by,
-            )  # fmt: skip
-        self._keys[key] = self._loop.create_future()
-        try:
-            return Started(
-                await self._create(slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by), True
-            )
         finally:
             self._keys.pop(key).set_result(None)
 
@@ -128,6 +122,8 @@ class Operations:
 
     async def cancel(self, run_id: str, *, reason: str, by: str, force: bool) -> RunRow:
         row = await self._row(run_id)
+        if row.status is RunStatus.CANCELLED:
+            return row  # whoever asks again, its first answer lost, has what it wanted
         if row.status in FINISHED:
             raise WrongState(f"run {run_id} has ended ({row.status.value}); there is nothing to cancel.")
         data = msgspec.json.encode({"reason": reason, "by": by})

@@ -34,7 +34,7 @@ from ksl.engine.history import EMITTED, NOTES, History
 from ksl.engine.hooks import HookState
 from ksl.engine.host import Host
 from ksl.engine.ids import Scope
-from ksl.engine.loop import RunLoop, RunTask
+from ksl.engine.loop import RunLoop, RunTask, RunTimer
 from ksl.errors import InputDrift, KslError, ReplayMismatch, RunStuck, TooManySteps
 from ksl.log.store import Change
 from ksl.records import Event, EventType, Meta, RunRow, TimerKind, TimerRow
@@ -85,7 +85,7 @@ class Run:
         self.hooks: dict[str, HookState] = {}
         self.attempts = history.attempts
         self.backoffs: dict[str, TimerRow] = {}
-        self.timers: dict[str, tuple[asyncio.TimerHandle, TimerRow]] = {}
+        self.timers: dict[str, tuple[RunTimer, TimerRow]] = {}
         self.sleeps: dict[str, TimerRow] = {}
         self.run_timer: TimerRow | None = None
         self.stored_seq = row.seq
@@ -352,7 +352,7 @@ class Run:
             raise Halt
         return self.hooks[step].wait(self.loop)
 
-    def timer_wanted(self, handle: asyncio.TimerHandle, delay_s: float) -> None:
+    def timer_wanted(self, handle: RunTimer, delay_s: float) -> None:
         loop = self.loop
         assert loop is not None
         if self.halted is not None or self.evicting:
@@ -363,14 +363,14 @@ class Run:
         task = asyncio.current_task(loop)  # pyright: ignore[reportArgumentType]
         scope, place = (task.scope, task.place) if isinstance(task, RunTask) else (self.scope, "")
         step = scope.next_id("timer", place)
-        handle.ksl_step = step  # type: ignore[attr-defined]
+        handle.step = step
         timer = self._begin_timer("timer_started", step, "timer", delay_s=delay_s)
         self.timers[step] = (handle, timer)
         if (pooled := self.history.pool.get(step)) is not None:
             heapq.heappush(self._ripe, (pooled.seq, step))
 
-    def timer_unwanted(self, handle: asyncio.TimerHandle) -> None:
-        step = getattr(handle, "ksl_step", None)
+    def timer_unwanted(self, handle: RunTimer) -> None:
+        step = handle.step
         if step is not None and (entry := self.timers.pop(step, None)) is not None and not self.replaying:
             self.change.timers_cleared.append(entry[1])
 
@@ -471,13 +471,16 @@ class Run:
         """Shows one event to the body."""
         step = event.step
         type = event.type
-        if not (type == "run_started" and self.history.attempt > 1):
+        if type == "run_started" and self.history.started_seq is not None:
+            # A later attempt begins where the first did: what that one recorded must come to it unchanged.
+            self._position = self.history.started_seq
+        else:
             if event.at_ms > self.now_ms:
                 self.now_ms = event.at_ms
             if self.loop is not None:
                 self.loop.advance(event.at_ms / 1000)
-        if event.seq > self._position:
-            self._position = event.seq
+            if event.seq > self._position:
+                self._position = event.seq
         match type:
             case "step_completed" | "step_failed" | "sleep_completed":
                 call = self.asked.get(step or "")
