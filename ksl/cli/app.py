@@ -100,9 +100,9 @@ def paragraph(error: KslError) -> str:
     found: list[dict[str, Any]] = getattr(error, "errors", [])
     lines = [error.explain().partition("\nSee ")[0]]
     for item in found:
-        where = ".".join(str(part) for part in item.get("loc", ())) or "the whole input"
-        if where not in str(error) or str(item.get("msg", "")) not in str(error):
-            lines.append(f"  {where}: {item.get('msg', '')}")
+        where, why = ".".join(str(part) for part in item.get("loc", ())), str(item.get("msg", ""))
+        if where not in str(error) or why not in str(error):
+            lines.append(f"  {where or 'the whole input'}: {why}")
     return "\n".join([*lines, f"See docs/errors/{error.code}.md"])
 
 

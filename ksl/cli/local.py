@@ -10,7 +10,9 @@ from ksl.cli.app import narrate
 from ksl.cli.client import NOTHING, Begun, HookTarget
 from ksl.cli.output import Json
 from ksl.cli.project import count, discovered
+from ksl.cli.stderr_log import log_to_stderr
 from ksl.cli.stored import StoredReader
+from ksl.records import RunStatus
 from ksl.runtime import Runtime
 from ksl.views.hooks import answer_json, hooks_json
 from ksl.views.runs import run_json
@@ -22,7 +24,7 @@ BY = "cli"
 
 @asynccontextmanager
 async def local_client(settings: Settings) -> AsyncGenerator[LocalClient]:
-    with discovered(settings) as project:
+    with log_to_stderr(), discovered(settings) as project:
         if broken := len(project.failures) + len(project.duplicates):
             narrate(
                 f"{count(broken, 'error')} in the project's code (see `ksl build`): going on with the rest."
@@ -60,6 +62,9 @@ class LocalClient(StoredReader):
 
     async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
         started = await self.runtime.start(workflow, input, idempotency_key=idempotency_key, by=BY)
+        if not started.created and started.run.status is RunStatus.RUNNING:
+            # Whoever advanced it is gone, or we would not hold the folder.
+            await self.runtime.engine.load(started.run.run_id)
         return Begun(started.run.run_id, str(started.run.status), started.created)
 
     async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:

@@ -7,20 +7,30 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from ksl.cli.output import printable
 
 
-def log_to_stderr() -> None:
+@contextmanager
+def log_to_stderr() -> Generator[None]:
     """What runs say (`ctx.log`) and what ksl warns about. KSL_DEBUG=1 adds the rest."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if sys.stderr.isatty() else _Lines())
     debug = os.environ.get("KSL_DEBUG") == "1"
-    root = logging.getLogger()
+    root, runs = logging.getLogger(), logging.getLogger("ksl.run")
+    before = root.level, runs.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.WARNING)
-    logging.getLogger("ksl.run").setLevel(logging.DEBUG if debug else logging.INFO)
+    runs.setLevel(logging.DEBUG if debug else logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        runs.setLevel(before[1])
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -51,4 +61,5 @@ class _Text(logging.Formatter):
         traceback = line.pop("traceback", None)
         head = f"{str(line.pop('at'))[11:23]}  {line.pop('level'):<7}  {line.pop('message')}"
         rest = "".join(f"  {key}={value}" for key, value in line.items())
-        return printable(head + rest) + (f"\n{traceback}" if traceback else "")
+        # The progress of a run may stand on this line; it is drawn again below.
+        return "\r\x1b[K" + printable(head + rest) + (f"\n{traceback}" if traceback else "")

@@ -80,13 +80,13 @@ def how_to_go_on(run: Json, *, carries_on: bool) -> str:
     """One line for stderr on a run that is not over."""
     run_id = run["run_id"]
     hooks = [item for item in waits_of(run) if item.get("kind") == "hook"]
-    server = "" if carries_on else " `ksl serve` then takes it further."
     match run["status"]:
         case "waiting" if hooks:
             steps = [step_of(item) for item in hooks]
             which = f" --step {steps[0]}" if len(steps) > 1 else ""
+            alone = "" if carries_on else "; with `ksl serve` running it goes on by itself after that"
             what = f"Run {run_id} waits for {', '.join(steps)}. "
-            return f"{what}Answer with `ksl hooks resume {run_id}{which} --data JSON`.{server}"
+            return f"{what}Answer with `ksl hooks resume {run_id}{which} --data JSON`{alone}."
         case "held":
             error = error_of(run)
             why = f": {error['message']}" if error.get("message") else ""

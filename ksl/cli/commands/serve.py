@@ -60,8 +60,7 @@ def command(
     if (holder := read_holder(settings.data_folder)) is not None and holder.url:
         # Already here, before anything is imported or bound: a second server is told at once.
         asyncio.run(_refuse_second_server(settings))
-    log_to_stderr()
-    with discovered(settings) as project:
+    with log_to_stderr(), discovered(settings) as project:
         if not keep_going:
             project.raise_if_broken()
         elif broken := [*project.failures, *project.duplicates]:

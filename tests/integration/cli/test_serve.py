@@ -1,0 +1,217 @@
+"""`ksl serve` as a process: what it prints, how it stops, what others are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+from ksl.cli.app import cli
+
+pytestmark = pytest.mark.process
+
+FLOWS = """\
+import asyncio
+from pathlib import Path
+
+from ksl import Context, action, workflow
+
+
+@action
+async def linger(seconds: float) -> float:
+    Path(__file__).with_name("begun").touch()
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@workflow
+async def slow(input: float) -> float:
+    return await linger.run(seconds=input)
+
+
+@workflow
+async def approval(ctx: Context) -> str:
+    ctx.log.info("asking", who="somebody")
+    return str(await ctx.hook(title="Go on?"))
+"""
+
+Start = Callable[..., "Served"]
+
+
+class Served:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stderr is not None
+        self.stderr: IO[str] = process.stderr
+        self.said: list[str] = []
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """Reads stderr up to the line that fits. AssertionError with all of it when the process ends first."""
+        for line in self.stderr:
+            self.said.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError("".join(self.said))
+
+    @property
+    def url(self) -> str:
+        return self.until(r"at (http://\S+?):? ")[1].rstrip(":")
+
+    def end(self) -> int:
+        self.said += self.stderr.readlines()
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "ksl.toml").write_text('[store]\ndurability = "process"\n[server]\nport = 0\n')
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "flows.py").write_text(FLOWS)
+    for name in ("KSL_URL", "KSL_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def start(project: Path) -> Iterator[Start]:
+    begun: list[subprocess.Popen[str]] = []
+
+    def starting(*args: str, **env: str) -> Served:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ksl", "-C", str(project), *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | env,
+        )
+        begun.append(process)
+        return Served(process)
+
+    yield starting
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+def ksl(folder: Path, *args: str) -> Result:
+    return CliRunner().invoke(cli, ["-C", str(folder), *args], catch_exceptions=False)
+
+
+def test_a_server_is_found_used_and_stopped(project: Path, start: Start):
+    server = start("serve")
+    url = server.url
+    assert "2 workflows, 0 unfinished runs recovered" in server.said[-1]
+    # Idle, and with all it has imported for its first request still to come.
+    assert psutil.Process(server.process.pid).memory_info().rss < 90 << 20
+
+    waiting = ksl(project, "workflows", "run", "approval")
+    run_id = json.loads(waiting.stdout)["run_id"]
+    assert (waiting.exit_code, f"ksl hooks resume {run_id}" in waiting.stderr) == (3, True)
+    assert json.loads(server.until("asking")[0] and server.said[-1])["who"] == "somebody"
+    hook = json.loads(ksl(project, "hooks", "list").stdout)["hooks"][0]
+    assert hook["url"].startswith(f"{url}/hooks/")
+    resumed = ksl(project, "hooks", "resume", hook["url"], "--data", '"yes"')
+    assert (resumed.exit_code, json.loads(resumed.stdout)["run_id"]) == (0, run_id)
+    tail = ksl(project, "runs", "tail", run_id)
+    assert json.loads(tail.stdout.splitlines()[-1])["type"] == "run_completed"
+    assert json.loads(ksl(project, "runs", "show", run_id, "--include", "logs").stdout)["logs"][0]["who"]
+
+    second = ksl(project, "serve")
+    assert second.exit_code == 4
+    assert f"process {server.process.pid} at {url}" in second.stderr
+    checked = {each["check"]: each for each in json.loads(ksl(project, "doctor").stdout)["checks"]}
+    assert checked["server"]["found"] == f"process {server.process.pid} at {url} is ready"
+
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end() == 0
+    assert "no new work" in "".join(server.said)
+    assert ksl(project, "runs", "show", run_id, "--field", "output").stdout == "yes\n"
+
+
+def test_a_killed_server_leaves_a_folder_that_needs_no_cleaning(project: Path, start: Start):
+    first = start("serve")
+    first.until("ready in")
+    run_id = json.loads(ksl(project, "workflows", "run", "approval").stdout)["run_id"]
+    first.process.kill()
+    first.process.wait()
+    second = start("serve")
+    assert "1 unfinished run recovered" in second.until("ready in").string
+    ksl(project, "hooks", "resume", run_id, "--data", '"yes"')
+    assert ksl(project, "runs", "tail", run_id).exit_code == 0
+
+
+def test_the_first_signal_lets_a_step_finish_and_the_second_does_not(project: Path, start: Start):
+    server = start("serve", "--drain", "1h")
+    server.until("ready in")
+    ksl(project, "workflows", "run", "slow", "--input", "3600", "--timeout", "0.2s")
+    server.process.send_signal(signal.SIGINT)
+    server.until("steps in flight have 1h")
+    server.process.send_signal(signal.SIGINT)
+    assert server.end() == 128 + signal.SIGINT
+    run = json.loads(ksl(project, "runs", "list").stdout)["runs"][0]
+    assert run["status"] == "running"
+
+
+def test_a_local_run_that_is_interrupted_is_left_not_cancelled(project: Path, start: Start):
+    command = start("workflows", "run", "slow", "--input", "3600")
+    run_id = command.until(r"(run_\w+) running")[1]  # the line of a run that takes long
+    command.process.send_signal(signal.SIGINT)
+    assert command.end() == 130
+    assert f"Left run {run_id} as it is" in "".join(command.said)
+    assert ksl(project, "runs", "show", run_id, "--field", "status").stdout == "running\n"
+
+
+def test_a_port_in_use_is_said_before_anything_is_opened(project: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ksl(project, "serve", "--port", str(port))
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert f"KSL607 Port {port}" in done.stderr
+    assert not (project / ".ksl" / "ksl.db").exists()
+
+
+def test_code_that_does_not_load_keeps_serve_from_starting(project: Path):
+    (project / "workflows" / "broken.py").write_text("\nimport nothing_of_this_name\n")
+    done = ksl(project, "serve")
+    assert done.exit_code == 1
+    assert "workflows/broken.py:2" in done.stderr
+    assert "--keep-going" in done.stderr
+
+
+def test_with_keep_going_it_serves_what_loaded(project: Path, start: Start):
+    (project / "workflows" / "broken.py").write_text("\nimport nothing_of_this_name\n")
+    server = start("serve", "--keep-going")
+    server.until("ready in")
+    assert "workflows/broken.py:2" in "".join(server.said)
+    assert ksl(project, "workflows", "run", "slow", "--input", "0").exit_code == 0
+
+
+def test_other_machines_are_let_in_only_with_a_token(project: Path, start: Start):
+    done = ksl(project, "serve", "--host", "0.0.0.0")
+    assert (done.exit_code, "KSL206" in done.stderr) == (2, True)
+    server = start("serve", "--host", "0.0.0.0", KSL_TOKEN="a-token-of-some-length")
+    server.until("ready in")
+    # The token was adopted, so commands on this machine find it.
+    assert ksl(project, "runs", "list").exit_code == 0
+    assert (project / ".ksl" / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_serve_outside_a_project_is_a_usage_error(tmp_path: Path):
+    assert ksl(tmp_path, "serve").exit_code == 2
+
+
+def test_a_store_that_cannot_be_opened_is_exit_4(project: Path):
+    (project / ".ksl" / "ksl.db").mkdir(parents=True)
+    done = ksl(project, "serve")
+    assert (done.exit_code, "KSL500" in done.stderr) == (4, True)
