@@ -128,7 +128,9 @@ class Runtime:
         lock = FolderLock(data)
         await lock.acquire(wait_s=wait_s)
         try:
-            store = await SqliteStore.open(settings.store.path, durability=settings.store.durability, boot=boot)
+            store = await SqliteStore.open(
+                settings.store.path, durability=settings.store.durability, boot=boot
+            )
         except BaseException:
             lock.release()
             raise
@@ -175,7 +177,7 @@ class Runtime:
 
     def stop_now(self) -> None:
         """No more draining: what is in flight is cut off, and runs again after the next start."""
-        for key in self.engine.attempts.keys():
+        for key in self.engine.attempts.in_flight():
             self.engine.attempts.cancel(*key)
 
     def announce(self, url: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +16,7 @@ from uuid import uuid4
 from ksl.define.codec import ArgumentsCodec, Codec, Json
 from ksl.define.duration import parse_duration
 from ksl.define.retry import ONCE, Retry
-from ksl.define.seam import current_run, in_action
+from ksl.define.seam import current_run, frame_at, in_action
 from ksl.define.slug import check_slug, slug_of, title_of
 from ksl.errors import ActionIsLeaf, MalformedDefinition
 
@@ -75,11 +74,17 @@ class Action(Generic[P, R]):
     ) -> None:
         where = f"action {function.__qualname__}"
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise MalformedDefinition(f"{where} is a generator. An action returns one value: collect into a list.")
+            raise MalformedDefinition(
+                f"{where} is a generator. An action returns one value: collect into a list."
+            )
         if effect not in ("at_least_once", "at_most_once"):
-            raise MalformedDefinition(f'{where}: effect is "at_least_once" or "at_most_once", not {effect!r}.')
+            raise MalformedDefinition(
+                f'{where}: effect is "at_least_once" or "at_most_once", not {effect!r}.'
+            )
         if concurrency is not None and concurrency < 1:
-            raise MalformedDefinition(f"{where}: concurrency={concurrency} would never let it run; it starts at 1.")
+            raise MalformedDefinition(
+                f"{where}: concurrency={concurrency} would never let it run; it starts at 1."
+            )
         self.function = function
         self.slug = check_slug(slug or slug_of(function.__name__), where=where)
         self.name = name or title_of(self.slug)
@@ -117,12 +122,14 @@ class Action(Generic[P, R]):
         run = current_run()
         if run is None:
             return self._at_once(args, kwargs)
-        return cast("Coroutine[Any, Any, R]", run.action(self, args, kwargs, sys._getframe(1), None))
+        return cast("Coroutine[Any, Any, R]", run.action(self, args, kwargs, frame_at(1), None))
 
     def scope(self, scope: Scope) -> ScopedAction[P, R]:
         """Pins where credentials are looked up."""
         if scope not in ("organization", "project", "user"):
-            raise MalformedDefinition(f'{self!r}: a scope is "organization", "project" or "user", not {scope!r}.')
+            raise MalformedDefinition(
+                f'{self!r}: a scope is "organization", "project" or "user", not {scope!r}.'
+            )
         return ScopedAction(self, scope)
 
     def prepare(self) -> None:
@@ -182,7 +189,7 @@ class ScopedAction(Generic[P, R]):
         run = current_run()
         if run is None:
             return self.action._at_once(args, kwargs)  # pyright: ignore[reportPrivateUsage]
-        return cast("Coroutine[Any, Any, R]", run.action(self.action, args, kwargs, sys._getframe(1), self.pinned))
+        return cast("Coroutine[Any, Any, R]", run.action(self.action, args, kwargs, frame_at(1), self.pinned))
 
 
 class ActionDecorator:
@@ -192,7 +199,9 @@ class ActionDecorator:
         self._options = options
 
     @overload
-    def __call__(self, function: Callable[Concatenate[ActionContext, P], Awaitable[R]], /) -> Action[P, R]: ...
+    def __call__(
+        self, function: Callable[Concatenate[ActionContext, P], Awaitable[R]], /
+    ) -> Action[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> Action[P, R]: ...
     @overload
@@ -200,7 +209,7 @@ class ActionDecorator:
     @overload
     def __call__(self, function: Callable[P, R], /) -> Action[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
-        return Action(function, **self._options)
+        return cast("Action[..., Any]", Action(function, **self._options))
 
 
 @overload
@@ -233,12 +242,14 @@ def action(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     """
     if function is None:
         return ActionDecorator(**options)
-    return Action(function)
+    return cast("Action[..., Any]", Action(function))
 
 
 def outside_context(slug: str) -> ActionContext:
     """For an action that runs outside any run. Each call is its own step, so each has its own key."""
-    return ActionContext(step_id=slug, idempotency_key=f"outside/{slug}/{uuid4()}", log=logging.getLogger("ksl.run"))
+    return ActionContext(
+        step_id=slug, idempotency_key=f"outside/{slug}/{uuid4()}", log=logging.getLogger("ksl.run")
+    )
 
 
 def parse_rate(text: str, *, where: str) -> tuple[float, float]:

@@ -29,7 +29,7 @@ class Codec:
 
     def __init__(self, hint: Any | Callable[[], Any], *, where: str, lazy: bool = False) -> None:
         self.where = where
-        self._hint = hint if lazy else lambda: hint
+        self._hint: Callable[[], Any] = hint if lazy else lambda: hint
         self._adapter: TypeAdapter[Any] | None = None
 
     def prepare(self) -> None:
@@ -190,7 +190,7 @@ class ArgumentsCodec:
         """Positional-only arguments and the others, ready to call the function with."""
         if not self._ready:
             self.prepare()
-        values = dict(vars(self._codec.decode(data)))
+        values = dict(cast("dict[str, Any]", vars(self._codec.decode(data))))
         values.pop("__pydantic_initialised__", None)
         return [values.pop(name) for name in self._positional], values
 
@@ -200,7 +200,9 @@ class ArgumentsCodec:
 
 
 def invalid(error: ValidationError, *, what: str) -> InvalidInput:
-    errors = [{"loc": list(item["loc"]), "msg": item["msg"]} for item in error.errors(include_url=False)]
+    errors: list[dict[str, Any]] = [
+        {"loc": list(item["loc"]), "msg": item["msg"]} for item in error.errors(include_url=False)
+    ]
     lines = "; ".join(f"{where_of(item['loc'])}: {item['msg']}" for item in errors[:5])
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
     return InvalidInput(f"{what} does not fit its schema: {lines}{more}", errors)
@@ -256,7 +258,7 @@ def _refuse_secrets(adapter: TypeAdapter[Any], *, where: str) -> None:
     while stack:
         node = stack.pop()
         if isinstance(node, dict):
-            if node.get("writeOnly") is True and node.get("format") == "password":  # pyright: ignore
+            if cast("Json", node).items() >= {"writeOnly": True, "format": "password"}.items():
                 raise MalformedDefinition(
                     f"{where}: its annotation holds a secret (SecretStr). Values of steps are stored in the log, "
                     "where secrets must not be; name a Credential on the action instead."
@@ -266,19 +268,19 @@ def _refuse_secrets(adapter: TypeAdapter[Any], *, where: str) -> None:
             stack.extend(cast("list[Any]", node))
 
 
-def _culprit(value: Any, path: str, cause: Exception, *, depth: int) -> tuple[str, str]:
+def _culprit(value: object, path: str, cause: Exception, *, depth: int) -> tuple[str, str]:
     """The innermost part that cannot be written, and why."""
     from pydantic_core import to_json
 
+    kind = type(value).__name__
     parts: list[tuple[str, Any]] = []
     if isinstance(value, dict):
         parts = [(f"{path}.{key}", inner) for key, inner in cast("dict[Any, Any]", value).items()]
     elif isinstance(value, list | tuple | set | frozenset):
         parts = [(f"{path}[{n}]", inner) for n, inner in enumerate(cast("list[Any]", value))]
     elif hasattr(value, "__dict__") and not isinstance(value, type):
-        parts = [
-            (f"{path}.{name}", inner) for name, inner in vars(value).items() if not name.startswith("__")
-        ]
+        fields = vars(value)
+        parts = [(f"{path}.{name}", inner) for name, inner in fields.items() if not name.startswith("__")]
     if depth < 50:
         for where, inner in parts:
             try:
@@ -287,4 +289,4 @@ def _culprit(value: Any, path: str, cause: Exception, *, depth: int) -> tuple[st
                 return _culprit(inner, where, error, depth=depth + 1)
     if isinstance(value, str):
         return path, "the text holds a lone surrogate, which UTF-8 cannot carry"
-    return path, f"{type(value).__name__}: {str(cause).splitlines()[0]}"
+    return path, f"{kind}: {str(cause).splitlines()[0]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Coroutine, Generator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 from uuid import UUID
 
 from ksl.define.duration import parse_duration
-from ksl.define.seam import HookHandle, HookSpec, RunSeam
+from ksl.define.seam import HookHandle, HookSpec, RunSeam, frame_at
 from ksl.errors import MalformedDefinition
 
 if TYPE_CHECKING:
@@ -71,11 +70,13 @@ class Context:
         """Waits for a duration ("1h30m", seconds, a timedelta) or until an aware datetime. Never early."""
         if isinstance(until, datetime):
             if until.tzinfo is None:
-                raise ValueError(f"ctx.sleep({until!r}): the datetime has no time zone; nobody can say when that is")
+                raise ValueError(
+                    f"ctx.sleep({until!r}): the datetime has no time zone; nobody can say when that is"
+                )
             wanted: Any = until
         else:
             wanted = parse_duration(until)
-        return cast("Coroutine[Any, Any, None]", self._run.sleep(wanted, sys._getframe(1)))
+        return cast("Coroutine[Any, Any, None]", self._run.sleep(wanted, frame_at(1)))
 
     @overload
     def hook(
@@ -121,7 +122,7 @@ class Context:
             details=details,
             get=get,
         )
-        return Hook(self._run.hook(spec, sys._getframe(1)))
+        return Hook(self._run.hook(spec, frame_at(1)))
 
     def now(self) -> datetime:
         """The time of the newest event delivered to the run, aware, UTC."""
@@ -133,5 +134,3 @@ class Context:
 
     def uuid(self) -> UUID:
         return UUID(int=self._run.random.getrandbits(128), version=4)
-
-

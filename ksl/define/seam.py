@@ -1,16 +1,18 @@
 """The seam between what an author writes and what runs it.
 
 Author-facing objects (`Action.run`, `Context.sleep` ...) see a run only through `RunSeam`; an engine puts one
-on the event loop that a body runs on, as its attribute `ksl_run`. Below it stands a second seam, `engine.durable.Durable`:
-what must survive a crash. Ids, schemas, retries and replay checks are ksl's own and stay between the two.
+on the event loop that a body runs on, as its attribute `ksl_run`. Below it stands a second seam,
+`engine.durable.Durable`: what must survive a crash. Ids, schemas, retries and replay checks are ksl's own and
+stay between the two.
 """
 
 from __future__ import annotations
 
+import sys
 from asyncio.events import (
     _get_running_loop,  # pyright: ignore[reportPrivateUsage]  # as fast as it gets; asyncio's own modules use it
 )
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
 from random import Random
@@ -22,6 +24,11 @@ import msgspec
 if TYPE_CHECKING:
     from ksl.define.action import Action
     from ksl.define.workflow import Workflow
+
+__all__ = ["HookHandle", "HookSpec", "RunSeam", "current_run", "frame_at", "in_action"]
+
+# `frame_at(1)` is the caller's frame. Nothing public gives a frame so fast.
+frame_at: Callable[[int], FrameType] = sys._getframe  # pyright: ignore[reportPrivateUsage]
 
 # Set while an action executes, on the loop or in a thread: actions are leaves.
 in_action: ContextVar[str | None] = ContextVar("ksl_in_action", default=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, Generic, Literal, TypeVar, cast, get_type_hints, overload
 
@@ -13,7 +12,7 @@ from ksl.define.codec import Codec, Json
 from ksl.define.context import Context
 from ksl.define.duration import parse_duration
 from ksl.define.retry import Retry
-from ksl.define.seam import current_run, in_action
+from ksl.define.seam import current_run, frame_at, in_action
 from ksl.define.slug import check_slug, slug_of, title_of
 from ksl.errors import ActionIsLeaf, MalformedDefinition, OutsideRun
 
@@ -39,13 +38,19 @@ class Workflow(Generic[I, O]):
     ) -> None:
         where = f"workflow {function.__qualname__}"
         if inspect.isasyncgenfunction(function):
-            raise MalformedDefinition(f"{where} has a `yield`. A workflow returns its output; it does not yield.")
+            raise MalformedDefinition(
+                f"{where} has a `yield`. A workflow returns its output; it does not yield."
+            )
         if not inspect.iscoroutinefunction(function):
             raise MalformedDefinition(f"{where} is not `async def`. Its steps are awaited, so it must be.")
         if concurrency is not None and concurrency < 1:
-            raise MalformedDefinition(f"{where}: concurrency={concurrency} would never let it run; it starts at 1.")
+            raise MalformedDefinition(
+                f"{where}: concurrency={concurrency} would never let it run; it starts at 1."
+            )
         if subscription not in (None, "subscribable"):
-            raise MalformedDefinition(f'{where}: subscription is "subscribable" or left out, not {subscription!r}.')
+            raise MalformedDefinition(
+                f'{where}: subscription is "subscribable" or left out, not {subscription!r}.'
+            )
         self.function = function
         self.slug = check_slug(slug or slug_of(function.__name__), where=where)
         self.name = name or title_of(self.slug)
@@ -89,7 +94,7 @@ class Workflow(Generic[I, O]):
         if len(values) > 1 or (values and fields):
             raise TypeError(f"{self.slug}.run() takes one input, as a value or as keyword fields")
         value = values[0] if values else (fields if fields or self.input_parameter else None)
-        return cast("Coroutine[Any, Any, O]", run.workflow(self, value, sys._getframe(1)))
+        return cast("Coroutine[Any, Any, O]", run.workflow(self, value, frame_at(1)))
 
     def prepare(self) -> None:
         """Builds the schemas; MalformedDefinition when an annotation has none."""
@@ -142,7 +147,7 @@ class WorkflowDecorator:
     @overload
     def __call__(self, function: Callable[[], Awaitable[O]], /) -> Workflow[None, O]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
-        return Workflow(function, **self._options)
+        return cast("Workflow[Any, Any]", Workflow(function, **self._options))
 
 
 @overload
@@ -170,7 +175,7 @@ def workflow(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     """
     if function is None:
         return WorkflowDecorator(**options)
-    return Workflow(function)
+    return cast("Workflow[Any, Any]", Workflow(function))
 
 
 def _parameters(function: Callable[..., Any], *, where: str) -> tuple[str | None, str | None]:

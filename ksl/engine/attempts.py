@@ -40,11 +40,28 @@ class Result(msgspec.Struct):
 class Attempt:
     """One try at a step of a run."""
 
-    __slots__ = ("action", "cancelled", "context", "done", "input", "number", "run_id", "started_at_ms", "step", "task")
+    __slots__ = (
+        "action",
+        "cancelled",
+        "context",
+        "done",
+        "input",
+        "number",
+        "run_id",
+        "started_at_ms",
+        "step",
+        "task",
+    )
 
     def __init__(
-        self, run_id: str, step: str, action: Action[Any, Any], input: bytes, number: int, done: Callable[[Result], None]
-    ) -> None:  # fmt: skip
+        self,
+        run_id: str,
+        step: str,
+        action: Action[Any, Any],
+        input: bytes,
+        number: int,
+        done: Callable[[Result], None],
+    ) -> None:
         self.run_id = run_id
         self.step = step
         self.action = action
@@ -76,7 +93,7 @@ class Attempts:
     def count(self) -> int:
         return len(self._in_flight)
 
-    def keys(self) -> list[tuple[str, str]]:
+    def in_flight(self) -> list[tuple[str, str]]:
         """(run id, step id) of each."""
         return list(self._in_flight)
 
@@ -146,7 +163,8 @@ class Attempts:
             self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="ksl-action")
         if attempt.context is None:
             attempt.context = self._context(attempt)
-        thread = self._loop.run_in_executor(self._threads, variables.copy().run, self._execute_plain, attempt)
+        inside = variables.copy()
+        thread = self._loop.run_in_executor(self._threads, lambda: inside.run(self._execute_plain, attempt))
         if action.timeout_s is None:
             attempt.task = thread
             thread.add_done_callback(lambda done: self._done(attempt, done))
@@ -174,8 +192,9 @@ class Attempts:
         return self._encoded(action, value)
 
     async def _bounded(self, attempt: Attempt, timeout_s: float) -> Any:
+        scope = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s) as scope:
+            async with scope:
                 return await attempt.action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
         except TimeoutError:
             if scope.expired():

@@ -45,9 +45,7 @@ class Body:
 
     __slots__ = ("_durable", "_info", "_log", "_loop", "_tables", "halted", "run_id")
 
-    def __init__(
-        self, durable: Durable, *, info: RunInfo, tables: Mapping[str, SiteTable], log: Any
-    ) -> None:
+    def __init__(self, durable: Durable, *, info: RunInfo, tables: Mapping[str, SiteTable], log: Any) -> None:
         self._durable = durable
         self._info = info
         self._tables = tables

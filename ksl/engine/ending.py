@@ -180,7 +180,12 @@ def _failed(run: Run, error: BaseException) -> None:
         _finish(run, "run_failed", RunStatus.FAILED, failures.encode(data), meta)
         return
     due_ms = run.host.clock.now_ms() + 1 + int(policy.delay_s(attempt, run.host.rng) * 1000)
-    retrying = {"reopened": reopened, "attempt": attempt + 1, "next_attempt_at": rfc3339(due_ms), "error": data}
+    retrying = {
+        "reopened": reopened,
+        "attempt": attempt + 1,
+        "next_attempt_at": rfc3339(due_ms),
+        "error": data,
+    }
     run.record("run_retrying", None, data=failures.encode(retrying), meta=Meta(attempt=attempt + 1))
     _clear_timers(run, keep_hooks=True)
     run.change.timers_set.append(TimerRow(due_ms, run.run_id, "", "run_retry", boot=run.host.boot))
@@ -192,9 +197,7 @@ def _failed(run: Run, error: BaseException) -> None:
 def _finish(run: Run, type: Any, status: RunStatus, data: bytes | None, meta: Meta) -> None:
     event = run.record(type, None, data=data, meta=meta)
     _clear_timers(run, keep_hooks=False)
-    run.change.hooks.extend(
-        state.close(event.at_ms) for state in run.hooks.values() if state.is_open
-    )
+    run.change.hooks.extend(state.close(event.at_ms) for state in run.hooks.values() if state.is_open)
     run.set_row(replace(run.row, status=status, finished_at_ms=event.at_ms, waiting_on=None, due_ms=None))
 
 
@@ -234,7 +237,7 @@ def _moment(kind: str, timer: TimerRow) -> dict[str, Any]:
 
 def _unordered(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _unordered(inner) for key, inner in value.items()}  # pyright: ignore
+        return {key: _unordered(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list):
-        return sorted((_unordered(inner) for inner in value), key=repr)  # pyright: ignore
+        return sorted((_unordered(inner) for inner in value), key=repr)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
     return value

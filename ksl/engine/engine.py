@@ -120,7 +120,7 @@ class Engine:
             return run
         loading = self._loading.get(run_id)
         if loading is None:
-            loading = self._loading[run_id] = self._loop.create_task(self._load(run_id))  # pyright: ignore
+            loading = self._loading[run_id] = self._loop.create_task(self._load(run_id))
             loading.add_done_callback(lambda _: self._loading.pop(run_id, None))
         return await asyncio.shield(loading)
 
@@ -357,4 +357,3 @@ class Engine:
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("a timer could not be delivered", exc_info=error)
-

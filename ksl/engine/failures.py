@@ -22,9 +22,7 @@ _FRAMES_MAX = 30
 _HERE = str(Path(__file__).parent.parent)
 
 
-def failure_data(
-    error: BaseException, *, step: str | None, attempts: int, type: str | None = None
-) -> Json:
+def failure_data(error: BaseException, *, step: str | None, attempts: int, type: str | None = None) -> Json:
     """What is stored of an exception."""
     if isinstance(error, StepFailed) and step is None:
         inner = dict(getattr(error, "data", None) or {})
@@ -109,9 +107,9 @@ def reopened_steps(error: BaseException) -> list[str]:
     for each in _family(error):
         if isinstance(each, StepFailed):
             found[each.step_id] = None
-            cause = (getattr(each, "data", None) or {}).get("cause")
-            while isinstance(cause, dict):
-                cause = cast("Json", cause)
+            data: Json = getattr(each, "data", None) or {}
+            cause: Json | None = data.get("cause")
+            while cause:
                 if cause.get("step"):
                     found[cause["step"]] = None
                 cause = cause.get("cause")

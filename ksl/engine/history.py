@@ -66,7 +66,9 @@ class History:
                 self._reopened.append((failed.seq, retry.seq))
         # A timer that had not fired belonged to the attempt; the next one measures anew. A sleep is the run's.
         for step in [
-            step for step, event in self.begun.items() if event.type == "timer_started" and step not in self.pool
+            step
+            for step, event in self.begun.items()
+            if event.type == "timer_started" and step not in self.pool
         ]:
             if not step.startswith("run-timeout"):
                 del self.begun[step]

@@ -39,7 +39,9 @@ class Scope:
 def current_task(loop: RunLoop, *, what: str) -> RunTask:
     task = asyncio.current_task(loop)  # pyright: ignore[reportArgumentType]
     if not isinstance(task, RunTask):
-        raise UnknownSite(f"{what} was called from a callback of the body's loop. Call it from the body itself.")
+        raise UnknownSite(
+            f"{what} was called from a callback of the body's loop. Call it from the body itself."
+        )
     return task
 
 

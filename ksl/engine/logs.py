@@ -23,7 +23,9 @@ class Logs:
         self._lines: OrderedDict[str, deque[Line]] = OrderedDict()
         self._listeners: list[Callable[[Line], None]] = []
 
-    def of(self, run_id: str, *, step_id: str | None = None, silent: Callable[[], bool] | None = None) -> RunLog:
+    def of(
+        self, run_id: str, *, step_id: str | None = None, silent: Callable[[], bool] | None = None
+    ) -> RunLog:
         return RunLog(self, run_id, step_id, silent)
 
     def lines(self, run_id: str) -> list[Line]:
@@ -33,8 +35,15 @@ class Logs:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def write(self, level: str, message: str, run_id: str, step_id: str | None, fields: dict[str, Any]) -> None:
-        line: Line = {"at": rfc3339(self._clock.now_ms()), "level": level, "message": message, "run_id": run_id}
+    def write(
+        self, level: str, message: str, run_id: str, step_id: str | None, fields: dict[str, Any]
+    ) -> None:
+        line: Line = {
+            "at": rfc3339(self._clock.now_ms()),
+            "level": level,
+            "message": message,
+            "run_id": run_id,
+        }
         if step_id is not None:
             line["step_id"] = step_id
         line.update((key, _plain(value)) for key, value in fields.items() if key not in line)
@@ -44,9 +53,7 @@ class Logs:
             if len(self._lines) > _RUNS_MAX:
                 self._lines.popitem(last=False)
         kept.append(line)
-        _server_log.log(
-            logging.getLevelNamesMapping()[level.upper()], "%s", message, extra={"ksl": line}
-        )
+        _server_log.log(logging.getLevelNamesMapping()[level.upper()], "%s", message, extra={"ksl": line})
         for listener in list(self._listeners):
             listener(line)
 

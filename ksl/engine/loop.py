@@ -117,7 +117,9 @@ class RunLoop:
         self._order += 1
         return self._order
 
-    def spawn(self, coro: Coroutine[Any, Any, Any], *, scope: Scope, place: str, context: Variables | None = None) -> RunTask:
+    def spawn(
+        self, coro: Coroutine[Any, Any, Any], *, scope: Scope, place: str, context: Variables | None = None
+    ) -> RunTask:
         """A task with a scope of its own: the body, or a sub-workflow's."""
         return RunTask(coro, loop=self, name=None, context=context, scope=scope, place=place)
 

@@ -40,7 +40,9 @@ class Started(NamedTuple):
 
 
 class Operations:
-    def __init__(self, engine: Engine, *, new_id: Callable[[], str], admit: Callable[[RunRow, bytes | None], None]) -> None:
+    def __init__(
+        self, engine: Engine, *, new_id: Callable[[], str], admit: Callable[[RunRow, bytes | None], None]
+    ) -> None:
         self._engine = engine
         self._new_id = new_id
         self._admit = admit  # puts a queued run in line for a slot
@@ -62,7 +64,9 @@ class Operations:
         check(input, what=f"the input of workflow {slug}")
         data = _validated(workflow, input)
         if idempotency_key is None:
-            return Started(await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by), True)
+            return Started(
+                await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by), True
+            )
         key = (slug, idempotency_key)
         # Taken before the look-up: of many starts with one key at once, one creates and the others then find it.
         while (storing := self._keys.get(key)) is not None:
@@ -71,7 +75,9 @@ class Operations:
         try:
             known = await engine.store.run_by_key(slug, idempotency_key)
             if known is None:
-                row = await self._create(slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by)
+                row = await self._create(
+                    slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by
+                )
                 return Started(row, True)
             first, _ = (await engine.store.ends([known.run_id]))[known.run_id]
             if first.data != data:
@@ -117,8 +123,12 @@ class Operations:
         if len(waiting) == 1:
             return waiting[0]
         if not waiting:
-            raise WrongState(f"run {run_id} has no hook that waits for an answer. Its hooks: {_steps(hooks)}.")
-        raise WrongState(f"run {run_id} waits at several hooks: {_steps(waiting)}. Say which one with its step.")
+            raise WrongState(
+                f"run {run_id} has no hook that waits for an answer. Its hooks: {_steps(hooks)}."
+            )
+        raise WrongState(
+            f"run {run_id} waits at several hooks: {_steps(waiting)}. Say which one with its step."
+        )
 
     async def cancel(self, run_id: str, *, reason: str, by: str, force: bool) -> RunRow:
         row = await self._row(run_id)
@@ -142,7 +152,9 @@ class Operations:
             if run.main is None or run.cancel_requested:
                 done.settle(None)
             else:
-                run.post("run_cancel_requested", None, data=data, meta=meta, stored=done.stored, lost=done.lost)
+                run.post(
+                    "run_cancel_requested", None, data=data, meta=meta, stored=done.stored, lost=done.lost
+                )
 
         await self._on_loop(run, act)
         return await self._row(run_id)
@@ -258,7 +270,13 @@ class Operations:
                 return
             timer = state.timer
             run.post(
-                type, state.step, data=data, meta=Meta(by=by), cleared=timer, stored=done.stored, lost=done.lost
+                type,
+                state.step,
+                data=data,
+                meta=Meta(by=by),
+                cleared=timer,
+                stored=done.stored,
+                lost=done.lost,
             )
 
         try:
@@ -288,7 +306,9 @@ class Operations:
         timers = [] if row.due_ms is None else [TimerRow(row.due_ms, run_id, "", "run_retry")]
         engine.withdraw(run_id)
         await self._store(
-            Change(run_id=run_id, events=[requested, cancelled], run=ended, hooks=hooks, timers_cleared=timers)
+            Change(
+                run_id=run_id, events=[requested, cancelled], run=ended, hooks=hooks, timers_cleared=timers
+            )
         )
         if engine.on_end is not None:
             engine.on_end(run_id)

@@ -20,12 +20,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import Context as Variables
 from hashlib import blake2b
 from random import Random
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from ksl.define.codec import Codec
+from ksl.define.seam import frame_at
 from ksl.engine import ending, failures
 from ksl.engine.body import Body, RunInfo
 from ksl.engine.call import Call
@@ -305,7 +307,9 @@ class Run:
         elif call.kind == "sleep" and step in self.sleeps:
             self.change.timers_cleared.append(self.sleeps.pop(step))
         if step not in self.history.cancelled or not self.history.is_strict(self.history.cancelled[step]):
-            self._emit("step_cancelled", step, meta=Meta(after=self._position, kind=call.kind, callee=call.callee))
+            self._emit(
+                "step_cancelled", step, meta=Meta(after=self._position, kind=call.kind, callee=call.callee)
+            )
 
     def settled_inside(self, call: Call, data: bytes | None, error: BaseException | None) -> None:
         if self.halted is not None or self.evicting or self.asked.get(call.id) is not call:
@@ -314,7 +318,9 @@ class Run:
         if data is None and error is None:
             del self.asked[step]
             call.cancel_now()
-            self._emit("step_cancelled", step, meta=Meta(after=call.after, kind="workflow", callee=call.callee))
+            self._emit(
+                "step_cancelled", step, meta=Meta(after=call.after, kind="workflow", callee=call.callee)
+            )
             return
         pooled = self.history.pool.get(step)
         meta = Meta(attempt=1, after=call.after, kind="workflow", callee=call.callee)
@@ -325,7 +331,9 @@ class Run:
         else:
             failure = failures.failure_data(error, step=step, attempts=1)
             meta = replace(meta, fatal=failures.is_final(error))
-            event = self._emit("step_failed", step, data=failures.encode(failure), input=call.input, meta=meta)
+            event = self._emit(
+                "step_failed", step, data=failures.encode(failure), input=call.input, meta=meta
+            )
         self._settle(call, event, None)
 
     def hook(self, step: str, spec: HookSpec) -> tuple[str, str]:
@@ -333,7 +341,10 @@ class Run:
         state = HookState(self, step, spec, codec)
         begun = self.history.begun.get(step)
         event = begun or self._emit(
-            "hook_created", step, data=state.created_data(self.host.clock.now_ms()), meta=Meta(after=self._position)
+            "hook_created",
+            step,
+            data=state.created_data(self.host.clock.now_ms()),
+            meta=Meta(after=self._position),
         )
         state.created(event, workflow=self.workflow.slug, key_id=self.host.tokens.newest)
         token = self.host.tokens.token(self.run_id, step, key_id=state.row.key_id)
@@ -380,13 +391,11 @@ class Run:
         """asyncio's complaints: a task whose exception nobody retrieved, a callback that raised."""
         error = context.get("exception")
         if not self.evicting and error is not None and "never retrieved" not in context.get("message", ""):
-            self.log.warning(f"in the body: {context.get('message')}: {error!r}")
+            self.log.warning("in the body", complaint=context.get("message"), error=repr(error))
 
     def body_line(self) -> str:
         """file:line where the body stands: inside a drain that of the running task."""
-        import sys
-
-        frame = sys._getframe(1)
+        frame: FrameType | None = frame_at(1)
         while frame is not None:
             if frame.f_code.co_filename == self.scope.table.file:
                 return f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -416,7 +425,9 @@ class Run:
                 _, step = heapq.heappop(self._ripe)
                 event = self.history.pool.get(step)
                 if event is not None and (
-                    step in self.asked or step in self.timers or (step in self.hooks and self.hooks[step].is_open)
+                    step in self.asked
+                    or step in self.timers
+                    or (step in self.hooks and self.hooks[step].is_open)
                 ):
                     if step in self.asked and self.asked[step].kind == "workflow":
                         continue  # its body runs again; the outcome is taken when that ends
@@ -636,7 +647,9 @@ class Run:
             )  # fmt: skip
         fresh = begun.seq > self._loaded_seq
         recorded = from_rfc3339(json.loads(begun.data or b"{}")["due"])
-        timer = TimerRow(recorded, self.run_id, step, kind, boot=self.host.boot if delay_s is not None else "")
+        timer = TimerRow(
+            recorded, self.run_id, step, kind, boot=self.host.boot if delay_s is not None else ""
+        )
         # Set again where an earlier attempt of the run had cleared it; the log keeps one row for each key.
         if fresh or (not self.replaying and step not in self.history.pool):
             self.change.timers_set.append(timer)
@@ -683,4 +696,3 @@ class Run:
 
 def _described(type: str, step: str | None) -> str:
     return f"{type} of step:{step}" if step else type
-

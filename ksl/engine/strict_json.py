@@ -21,7 +21,9 @@ def check(text: bytes, *, what: str) -> None:
     except UnicodeDecodeError as error:
         raise BadJson(f"{what} is not UTF-8: byte {error.start} cannot be read.") from None
     except _Constant as constant:
-        raise BadJson(f"{what} holds {constant}, which JSON does not have. Use null, a string or a number.") from None
+        raise BadJson(
+            f"{what} holds {constant}, which JSON does not have. Use null, a string or a number."
+        ) from None
     except ValueError as error:
         raise BadJson(f"{what} is not JSON: {error}.") from None
     if b"\\u" in text or b"\\U" in text:
@@ -63,5 +65,3 @@ def _check_depth(text: bytes, *, what: str) -> None:
             depth -= 1
     if deepest > DEPTH_MAX:
         raise BadJson(f"{what} is nested {deepest} deep; at most {DEPTH_MAX} is taken. Flatten it.")
-
-

@@ -54,7 +54,7 @@ class Watchdog:
             blocked_s = time.monotonic() - beat
             if blocked_s > BLOCKED_S and told_of != beat:
                 told_of = beat
-                frame = sys._current_frames().get(self._thread_id)
+                frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage]
                 stack = "".join(traceback.format_stack(frame)[-12:]) if frame is not None else ""
                 _log.warning(
                     "the event loop has been blocked for %.1f s; timers, HTTP and other runs wait. Move blocking "
