@@ -39,21 +39,23 @@ class Link:
         self.raw = raw
         self._loop = loop
         self._lender = Lender(loop)
+        self.closed = False
 
     @classmethod
     async def open(cls, path: Path, *, mode: str, prepare: Callable[[LogConnection], None]) -> Link:
         """`mode` is that of an SQLite URI: rw or ro. Errors: what sqlite3 raises."""
         made: list[LogConnection] = []
+        failures: list[Exception] = []
 
         def factory(*args: Any, **kwargs: Any) -> LogConnection:
-            connection = LogConnection(*args, **kwargs)
+            # After a factory that raises, aiosqlite leaves its thread to end by itself, perhaps after the
+            # loop has: so a failure is kept, and the connection closed in the ordinary way.
             try:
-                prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            made.append(connection)
-            return connection
+                made.append(LogConnection(*args, **kwargs))
+                prepare(made[0])
+            except Exception as error:
+                failures.append(error)
+            return made[0] if made else LogConnection(":memory:")
 
         db = await aiosqlite.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
@@ -64,6 +66,9 @@ class Link:
             check_same_thread=False,
             cached_statements=256,
         )
+        if failures:
+            await db.close()
+            raise failures[0]
         return cls(db, made[0], asyncio.get_running_loop())
 
     async def ask(self, job: Callable[[LogConnection], T]) -> T:
@@ -100,5 +105,6 @@ class Link:
         next(trip)
 
     async def close(self) -> None:
+        self.closed = True
         self._lender.stop()
         await self._db.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from ksl.errors import KslError
+from ksl.log.cursor import place
 from ksl.log.histogram import Histogram
 from ksl.log.mishaps import closed, refused
 from ksl.log.rows import TimerKey, timer_key
@@ -107,7 +108,7 @@ class MemoryStore:
         return self._tables.runs.get(run_id)
 
     async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:
-        before = len(self._tables.runs) + 1 if cursor is None else int(cursor)
+        before = place(cursor)
         numbered = list(enumerate(self._tables.runs.values(), start=1))
         matching = ((place, run) for place, run in reversed(numbered[: before - 1]) if _matches(run, where))
         found = list(islice(matching, limit + 1))

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 from ksl.errors import DamagedEvent
 from ksl.log import rows
 from ksl.log.connection import Link
-from ksl.log.mishaps import read_mishap
+from ksl.log.cursor import place
+from ksl.log.mishaps import closed, read_mishap
 from ksl.log.store import FeedRow, Page
 from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -58,14 +60,14 @@ class Reader:
         return None if row is None else rows.read_run(row)
 
     async def runs(self, where: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
-        before = 2**63 - 1 if cursor is None else int(cursor)
+        before = place(cursor)
 
         def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
             found: list[tuple[Any, ...]] = []
             # One walk a status, since each is in order by itself and SQLite would sort the union.
             for status in dict.fromkeys(where.statuses) or (None,):
                 sql, values = runs_question(where, status)
-                found += connection.execute(sql, (*values, before, limit + 1)).fetchall()
+                found += fetch(connection, sql, (*values, before, limit + 1))
             return found
 
         found = await self._ask(read)
@@ -82,7 +84,7 @@ class Reader:
         wanted = [str(status) for status in dict.fromkeys(statuses)]
 
         def read(connection: sqlite3.Connection) -> list[RunRow]:
-            found = [row for status in wanted for row in connection.execute(RUNS_IN, (status,)).fetchall()]
+            found = [row for status in wanted for row in fetch(connection, RUNS_IN, (status,))]
             found.sort(key=lambda row: row[0])
             return [rows.read_run(row[1:]) for row in found]
 
@@ -94,8 +96,8 @@ class Reader:
     async def events(self, run_id: str, *, after: int, limit: int | None) -> list[Event]:
         def read(connection: sqlite3.Connection) -> list[Event]:
             try:
-                found = connection.execute(EVENTS, (run_id, after, -1 if limit is None else limit))
-                return rows.read_events(connection, run_id, found.fetchall())
+                found = fetch(connection, EVENTS, (run_id, after, -1 if limit is None else limit))
+                return rows.read_events(connection, run_id, found)
             except sqlite3.DatabaseError as error:
                 if is_damage(error):
                     raise rows.damaged(run_id, 0, str(error)) from error
@@ -106,7 +108,7 @@ class Reader:
     async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
         def read(connection: sqlite3.Connection) -> dict[str, tuple[Event, Event]]:
             by_run: dict[str, list[tuple[Any, ...]]] = {}
-            for run_id, *row in connection.execute(ENDS, (json.dumps(list(run_ids)),)).fetchall():
+            for run_id, *row in fetch(connection, ENDS, (json.dumps(list(run_ids)),)):
                 by_run.setdefault(run_id, []).append(tuple(row))
             answer: dict[str, tuple[Event, Event]] = {}
             for run_id, found in by_run.items():
@@ -126,7 +128,7 @@ class Reader:
             # A page with damaged events is filled up from the next, so that it does not look like the end.
             while len(feed) < limit:
                 wanted = limit - len(feed)
-                found = connection.execute(FEED, (position, wanted)).fetchall()
+                found = fetch(connection, FEED, (position, wanted))
                 feed += undamaged(connection, found)
                 if len(found) < wanted:
                     break
@@ -157,16 +159,25 @@ class Reader:
         return None if row is None else row[0]
 
     async def _one(self, sql: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
-        return await self._ask(lambda connection: connection.execute(sql, values).fetchone())
+        found = await self._all(sql, values)
+        return found[0] if found else None
 
     async def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        return await self._ask(lambda connection: connection.execute(sql, values).fetchall())
+        return await self._ask(lambda connection: fetch(connection, sql, values))
 
     async def _ask(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        if self._link.closed:
+            raise closed(self._path)
         try:
             return await self._link.ask(job)
         except sqlite3.Error as error:
             raise read_mishap(error, self._path) from error
+
+
+def fetch(connection: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    # Closed by name: a cursor that failed is kept alive by the traceback, and with it the read transaction.
+    with closing(connection.execute(sql, values)) as cursor:
+        return cursor.fetchall()
 
 
 def runs_question(where: RunFilter, status: RunStatus | None) -> tuple[str, tuple[Any, ...]]:

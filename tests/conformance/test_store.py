@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ksl.errors import ChangeRefused
+from ksl.errors import BadRequest, ChangeRefused
 from ksl.log.memory import MemoryStore
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change, Store
@@ -334,6 +334,12 @@ async def test_a_page_that_holds_the_last_run_has_no_cursor(store: Store) -> Non
 
     assert (await store.runs(EVERY, limit=4)).next_cursor is None
     assert (await store.runs(EVERY, limit=3)).next_cursor is not None
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "9" * 40, "٣"])
+async def test_a_cursor_that_no_page_held_is_refused(store: Store, cursor: str) -> None:
+    with pytest.raises(BadRequest, match="cursor"):
+        await store.runs(EVERY, cursor=cursor)
 
 
 async def test_runs_are_filtered_by_workflow_status_and_creation(store: Store) -> None:

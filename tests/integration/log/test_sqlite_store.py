@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from ksl.errors import DamagedEvent
+from ksl.errors import DamagedEvent, StoreFailed
 from ksl.log import migrations, reader, rows
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
@@ -106,6 +106,14 @@ async def test_a_person_can_read_the_history_in_the_shell(path: Path) -> None:
 
     assert found[0] == (1, "step_completed", "1970-01-01T00:00:01.500Z", '{"n": 1}')
     assert found[1][3] == large.decode()
+
+
+async def test_a_question_after_closing_is_answered_with_what_happened(path: Path) -> None:
+    store = await SqliteStore.open(path, boot="b1")
+    await store.close()
+
+    with pytest.raises(StoreFailed, match="is closed"):
+        await store.run("r1")
 
 
 # --- large values
