@@ -25,10 +25,6 @@ BY = "cli"
 @asynccontextmanager
 async def local_client(settings: Settings) -> AsyncGenerator[LocalClient]:
     with log_to_stderr(), discovered(settings) as project:
-        if broken := len(project.failures) + len(project.duplicates):
-            narrate(
-                f"{count(broken, 'error')} in the project's code (see `ksl build`): going on with the rest."
-            )
         runtime = await Runtime.open(settings.folder, settings, project=project, serve=False)
         try:
             if broken := len(project.failures) + len(project.duplicates):

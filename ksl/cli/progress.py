@@ -25,8 +25,7 @@ class Progress:
         if event["type"] in ("step_completed", "sleep_completed", "hook_resumed"):
             self.completed += 1
         if event.get("step"):
-            done = str(event["type"]).replace("_", " ")
-            self.newest = f"{step_of(event)} ({done})"
+            self.newest = f"{step_of(event)} {event['type'].rpartition('_')[2]}"
 
     def show(self, run: Json, elapsed_s: float) -> None:
         if elapsed_s < SILENT_S:

@@ -15,8 +15,8 @@ from ksl.cli.output import Json
 from ksl.cli.problems import problem
 from ksl.errors import ServerUnreachable, Unauthorised
 
-# How long the first POST may wait for the end of a run. Most runs end within it, in one round trip.
-FIRST_WAIT = "1s"
+# How long the first POST may wait for the end of a run: many end within it, and no other is kept waiting by it.
+FIRST_WAIT = "100ms"
 # The server sends a comment every few seconds; a stream that is silent for longer has lost its server.
 SILENT_S = 60.0
 RECONNECT_S = 0.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -215,3 +216,14 @@ def test_a_store_that_cannot_be_opened_is_exit_4(project: Path):
     (project / ".ksl" / "ksl.db").mkdir(parents=True)
     done = ksl(project, "serve")
     assert (done.exit_code, "KSL500" in done.stderr) == (4, True)
+
+
+def test_a_store_that_fails_ends_the_server_with_exit_5_and_says_so(project: Path, start: Start):
+    server = start("serve")
+    server.until("ready in")
+    # From now on no file can grow, which SQLite is told as an I/O error.
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    refused = ksl(project, "workflows", "run", "slow", "--input", "0")
+    assert (refused.exit_code, refused.stdout) == (5, "")
+    assert server.end() == 5
+    assert "KSL502" in "".join(server.said)

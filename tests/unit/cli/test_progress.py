@@ -35,7 +35,7 @@ def test_on_a_terminal_one_line_is_rewritten_and_taken_away():
     progress.clear()
     assert (
         stream.getvalue()
-        == "\r\x1b[Krun_1 running, 1s, 1 step done, newest: fetch#0 (step completed)\r\x1b[K"
+        == "\r\x1b[Krun_1 running, 1s, 1 step done, newest: fetch#0 completed\r\x1b[K"
     )
 
 
