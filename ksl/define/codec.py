@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from ksl.errors import InvalidInput, MalformedDefinition, NotEncodable
@@ -81,9 +82,8 @@ class Codec:
             raise not_encodable(value, root=root, cause=error) from error
         # pydantic writes NaN and infinities as null, so only text with a null in it can hide one.
         if b"null" in data and value is not None:
-            refuse_non_finite(
-                self.adapter.serializer.to_python(value, mode="json", warnings=False), root=root
-            )
+            # Not mode="json", which writes them as None already.
+            refuse_non_finite(self.adapter.serializer.to_python(value, warnings=False), root=root)
         return data
 
     def decode(self, data: bytes) -> Any:
@@ -223,11 +223,11 @@ def not_encodable(value: Any, *, root: str, cause: Exception) -> NotEncodable:
 
 
 def refuse_non_finite(plain: Any, *, root: str) -> None:
-    """NotEncodable naming the first NaN or infinity in plain JSON-like values."""
+    """NotEncodable naming the first NaN or infinity in plain values."""
     stack: list[tuple[str, Any]] = [(root, plain)]
     while stack:
         path, value = stack.pop()
-        if isinstance(value, float):
+        if isinstance(value, float | Decimal):
             if not math.isfinite(value):
                 raise NotEncodable(
                     f"{path} is {value}, which JSON does not have. Return None, a string or a finite number instead."
@@ -235,8 +235,8 @@ def refuse_non_finite(plain: Any, *, root: str) -> None:
         elif isinstance(value, dict):
             mapping = cast("Mapping[Any, Any]", value)
             stack.extend((f"{path}.{key}", inner) for key, inner in reversed(list(mapping.items())))
-        elif isinstance(value, list):
-            items = cast("list[Any]", value)
+        elif isinstance(value, list | tuple | set | frozenset):
+            items = list(cast("Iterable[Any]", value))
             stack.extend((f"{path}[{n}]", items[n]) for n in range(len(items) - 1, -1, -1))
 
 

@@ -53,7 +53,7 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
     data = failures.failure_data(error, step=step, attempts=attempt, type=result.type)
     delay_s = _next_attempt_in(run, call, error, made=attempt - run.history.reopened_at.get(step, 0))
     if delay_s is None:
-        meta = replace(meta, fatal=isinstance(error, FatalError))
+        meta = replace(meta, fatal=isinstance(error, FatalError | NotEncodable | PayloadTooLarge))
         run.post("step_failed", step, data=failures.encode(data), input=call.input, meta=meta)
         return
     due_ms = run.host.clock.now_ms() + 1 + int(delay_s * 1000)

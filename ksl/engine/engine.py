@@ -108,7 +108,12 @@ class Engine:
             self._slots.release(run_id)
             return
         run.has_slot = True
-        self._loop.call_soon(self._guard, run, run.begin)
+        self._loop.call_soon(self._guard, run, partial(self._begin, run))
+
+    def _begin(self, run: Run) -> None:
+        if run.main is None and self.live.get(run.run_id) is run:
+            run.begin()
+            self._watch_moments(run)
 
     async def load(self, run_id: str) -> Run:
         """The run, brought to where its history ends. One that ended comes without a body.
@@ -160,8 +165,14 @@ class Engine:
         self._guard(run, run.replay)
         if run.halted is not None and run.run_id in self.live:
             self.halted(run, run.halted)
+        self._watch_moments(run)
         if not done.done():
             done.set_result(None)
+
+    def _watch_moments(self, run: Run) -> None:
+        """Those that came while the run was held or between attempts found nobody to take them."""
+        if self.live.get(run.run_id) is run:
+            self._timers.set(list(run.armed()))
 
     def _make(self, row: RunRow, input: bytes, history: History) -> Run:
         run: Run
@@ -320,7 +331,10 @@ class Engine:
             del self.live[run.run_id]
         if run.active:
             self.attempts.cancel_run(run.run_id)
+        in_line = run.is_in_line
         run.evict()
+        if in_line:
+            self._slots.withdraw(run.run_id)
         if run.has_slot:
             self.release_slot(run)
 

@@ -40,6 +40,7 @@ class Host(Protocol):
     limits: Limits
     boot: str  # names this process in the timers it arms
     workspaces_root: Path
+    stopping: bool  # nothing new is to be performed
 
     def append(self, run: Run, change: Change, seq: int) -> None:
         """Stores a turn whose newest event is `seq`; tells `run.on_stored(seq)` after the commit."""

@@ -99,7 +99,7 @@ class RunLoop:
                 if count > HANDLES_MAX:
                     ready.clear()
                     raise RunawayBody(
-                        f"the body went through {HANDLES_MAX:,} loop turns without waiting for anything recorded "
+                        f"{self._run.body_line()}: the body went through {HANDLES_MAX:,} loop turns without waiting for anything recorded "
                         "(an endless `while` with asyncio.sleep(0)?). Wait for a step, ctx.sleep or a hook instead."
                     )
         finally:

@@ -102,6 +102,7 @@ class Run:
         self._barrier = 0  # seq that must be stored before anything acts
         self._steps = 0
         self._wanted: list[Call] = []
+        self._in_line: list[Call] = []  # for a slot, to be performed
         self._blocked: deque[tuple[int, list[Call]]] = deque()
         self._ripe: list[tuple[int, str]] = []  # pooled outcomes that were asked for, by seq
         self.change = Change(run_id=row.run_id)
@@ -205,6 +206,12 @@ class Run:
             ending.close_tasks(self.loop)
         self._wanted.clear()
         self._blocked.clear()
+        self._in_line.clear()
+
+    @property
+    def is_in_line(self) -> bool:
+        """Waits for a slot."""
+        return bool(self._in_line)
 
     @property
     def is_idle(self) -> bool:
@@ -215,6 +222,7 @@ class Run:
             and self.active == 0
             and not self._wanted
             and not self._blocked
+            and not self._in_line
             and self.stored_seq == self.seq
         )
 
@@ -224,6 +232,8 @@ class Run:
         yield from (timer for _, timer in self.timers.values())
         yield from self.backoffs.values()
         yield from (state.timer for state in self.hooks.values() if state.timer is not None)
+        if self.run_timer is not None:
+            yield self.run_timer
 
     # What the world tells.
 
@@ -235,16 +245,17 @@ class Run:
     def timer_due(self, timer: TimerRow) -> bool:
         """A moment has come. False: nothing here waits for it, and its row is only in the way."""
         step = timer.step
+        armed = self._armed_as(timer)
+        if armed is None or armed.due_ms != timer.due_ms:
+            return False  # another of the same id: a later attempt of the run measures anew
         match timer.kind:
-            case "sleep" if step in self.sleeps:
-                self.post("sleep_completed", step, data=b"null", cleared=self.sleeps[step])
-            case "timer" if step in self.timers:
-                self.post("timer_fired", step, cleared=self.timers[step][1])
-            case "timer" if step == RUN_TIMEOUT and self.run_timer is not None:
-                self.post("timer_fired", step, cleared=self.run_timer)
-            case "hook" if step in self.hooks and self.hooks[step].is_open:
-                self.post("hook_expired", step, data=self.hooks[step].timeout_data(), cleared=timer)
-            case "step_retry" if step in self.backoffs:
+            case "sleep":
+                self.post("sleep_completed", step, data=b"null", cleared=armed)
+            case "timer":
+                self.post("timer_fired", step, cleared=armed)
+            case "hook":
+                self.post("hook_expired", step, data=self.hooks[step].timeout_data(), cleared=armed)
+            case "step_retry":
                 del self.backoffs[step]
                 self.active += 1
                 self._wanted.append(self.asked[step])
@@ -253,6 +264,22 @@ class Run:
             case _:
                 return False
         return True
+
+    def _armed_as(self, timer: TimerRow) -> TimerRow | None:
+        step = timer.step
+        match timer.kind:
+            case "sleep":
+                return self.sleeps.get(step)
+            case "timer" if step == RUN_TIMEOUT:
+                return self.run_timer
+            case "timer":
+                return self.timers[step][1] if step in self.timers else None
+            case "hook":
+                return self.hooks[step].timer if step in self.hooks else None
+            case "step_retry":
+                return self.backoffs.get(step)
+            case _:
+                return None
 
     def on_stored(self, seq: int) -> None:
         """Everything up to `seq` is committed: what waited for that may act."""
@@ -400,9 +427,17 @@ class Run:
             if frame.f_code.co_filename == self.scope.table.file:
                 return f"{frame.f_code.co_filename}:{frame.f_lineno}"
             frame = frame.f_back
-        coro = self.main.get_coro() if self.main is not None else None
-        frame = getattr(coro, "cr_frame", None)
-        return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else self.scope.table.file
+        return self._awaiting_line() or self.scope.table.file
+
+    def _awaiting_line(self) -> str | None:
+        """file:line of the innermost await in the workflow's file that the body stands at."""
+        found: str | None = None
+        coro: Any = self.main.get_coro() if self.main is not None else None
+        while (inner := getattr(coro, "cr_frame", None)) is not None:
+            if inner.f_code.co_filename == self.scope.table.file:
+                found = f"{inner.f_code.co_filename}:{inner.f_lineno}"
+            coro = coro.cr_await
+        return found
 
     # One turn.
 
@@ -467,16 +502,49 @@ class Run:
             self.host.append(self, change, self.seq)
 
     def _issue(self, calls: list[Call]) -> None:
-        if not self.has_slot:
-            self.host.want_slot(self, lambda: self._issue_now(calls))
-        else:
+        if self.has_slot:
             self._issue_now(calls)
+        elif self._in_line:
+            self._in_line.extend(calls)
+        else:
+            self._in_line = list(calls)
+            self.host.want_slot(self, self._admitted)
+
+    def _admitted(self) -> None:
+        calls, self._in_line = self._in_line, []
+        self._issue_now(calls)
+        if self.active == 0 and self.has_slot:
+            self.host.release_slot(self)  # the body gave up on them while they were in line
 
     def _issue_now(self, calls: list[Call]) -> None:
-        perform = self.host.perform
+        once: list[Call] = []
         for call in calls:
-            if not call.done() and call.id in self.asked:
-                perform(self, call, self.attempts.get(call.id, 0) + 1)
+            if call.done() or call.id not in self.asked:
+                continue
+            if call.action is not None and call.action.effect == "at_most_once":
+                once.append(call)
+            else:
+                self._perform(call)
+        if once and not self.host.stopping:
+            for call in once:
+                meta = Meta(
+                    attempt=self.attempts.get(call.id, 0) + 1,
+                    after=call.after,
+                    kind="action",
+                    callee=call.callee,
+                )
+                self.record("step_started", call.id, input=call.input, meta=meta)
+            # Their start is on disk before they start: found there without an outcome, they are not run again.
+            self.change.stored = lambda: self._perform_started(once)
+            self.flush()
+
+    def _perform_started(self, calls: list[Call]) -> None:
+        for call in calls:
+            if not call.done() and call.id in self.asked and not self.evicting:
+                self._perform(call)
+
+    def _perform(self, call: Call) -> None:
+        self.host.perform(self, call, self.attempts.get(call.id, 0) + 1)
 
     def _deliver(self, event: Event, value: Any = None, *, pooled: bool = False) -> None:
         """Shows one event to the body."""
