@@ -24,7 +24,8 @@ async def saturate(until: asyncio.Event) -> None:
 
 
 async def test_a_saturated_loop_does_not_delay_commits_or_reads(tmp_path: Path) -> None:
-    """The one test that looks at the clock: without lending the GIL, one of these takes seconds."""
+    """Looks at the clock, and therefore at the middle. Without lending the tail grows to seconds; that the
+    loop does lend is shown, without a clock, in tests/unit/log/test_lending.py."""
     store = await SqliteStore.open(tmp_path / "ksl.db", boot="b1")
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
