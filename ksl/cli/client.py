@@ -68,7 +68,7 @@ class Reader(Protocol):
 
 class Client(Reader, Protocol):
     async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
-        """Returns once the run is stored. `detach`: nobody stays with it, so nothing is begun here."""
+        """Returns once the run is stored. `detach`: nobody will stay with it."""
         ...
 
     async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:

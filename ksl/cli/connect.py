@@ -25,11 +25,12 @@ LOOK_AGAIN_S = 0.05
 
 
 @asynccontextmanager
-async def connected(invocation: Invocation) -> AsyncGenerator[Client]:
+async def connected(invocation: Invocation, *, advances: bool = True) -> AsyncGenerator[Client]:
     """For commands that change something. With no server it holds the data folder until the block ends.
 
     While another process has the folder it waits: a command may leave it, and a server that is just starting
-    will say where it can be reached. Errors: FolderHeld after `FOLDER_WAIT_S`.
+    will say where it can be reached. Errors: FolderHeld after `FOLDER_WAIT_S`. `advances` False: an engine in here
+    begins no run; to a server it makes no difference.
     """
     until = time.monotonic() + FOLDER_WAIT_S
     async with AsyncExitStack() as stack:
@@ -40,7 +41,9 @@ async def connected(invocation: Invocation) -> AsyncGenerator[Client]:
             from ksl.cli.local import local_client
 
             try:
-                client = await stack.enter_async_context(local_client(settings_of(invocation)))
+                client = await stack.enter_async_context(
+                    local_client(settings_of(invocation), advances=advances)
+                )
             except FolderHeld:
                 if time.monotonic() >= until:
                     raise

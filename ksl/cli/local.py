@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from msgspec.structs import replace
+
 from ksl.build.config import Settings
 from ksl.cli.app import narrate
 from ksl.cli.client import NOTHING, Begun, HookTarget
@@ -23,7 +25,10 @@ BY = "cli"
 
 
 @asynccontextmanager
-async def local_client(settings: Settings) -> AsyncGenerator[LocalClient]:
+async def local_client(settings: Settings, *, advances: bool) -> AsyncGenerator[LocalClient]:
+    """`advances` False: runs are stored and none is begun, since an engine without slots has nowhere to run it."""
+    if not advances:
+        settings = replace(settings, queue=replace(settings.queue, concurrency=0))
     with log_to_stderr(), discovered(settings) as project:
         runtime = await Runtime.open(settings.folder, settings, project=project, serve=False)
         try:

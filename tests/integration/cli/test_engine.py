@@ -131,6 +131,15 @@ def test_an_input_of_40_mib_is_refused_and_nothing_is_stored(project: Path):
     assert runs(project) == []
 
 
+def test_detached_a_run_is_stored_and_nothing_of_it_is_done(project: Path):
+    done = ksl(project, "workflows", "run", "greeting", "--input", '{"name":"Ada"}', "--detach")
+    run_id = json.loads(done.stdout)["run_id"]
+    assert (done.exit_code, done.stdout) == (0, f'{{"run_id": "{run_id}", "status": "queued"}}\n')
+    assert "`ksl serve` will run it" in done.stderr
+    assert ksl(project, "runs", "show", run_id, "--field", "status").stdout == "queued\n"
+    assert not (project / "workflows" / "ledger").exists()
+
+
 def test_a_hook_is_waited_for_by_exit_3_and_answered_by_the_next_command(project: Path):
     waiting = ksl(project, "workflows", "run", "approval")
     run_id = json.loads(waiting.stdout)["run_id"]
