@@ -187,43 +187,64 @@ class Runtime:
             self._lock.announce(url)
 
     async def start(
-        self, workflow: str, input: bytes, *, trigger: Trigger = "api", idempotency_key: str | None = None, by: str = ""
-    ) -> Started:  # fmt: skip
-        """Stores a run and puts it in line. `input` is JSON text. Returns after the commit."""
+        self,
+        workflow: str,
+        input: bytes,
+        *,
+        trigger: Trigger = "api",
+        idempotency_key: str | None = None,
+        by: str = "",
+        admit: bool = True,
+    ) -> Started:
+        """Stores a run and puts it in line. `input` is JSON text. Returns after the commit.
+
+        `admit` False: it is stored only, for a server to advance.
+        """
         started = await self._operations.start(
-            workflow, input, trigger=trigger, idempotency_key=idempotency_key, by=by
+            workflow, input, trigger=trigger, idempotency_key=idempotency_key, by=by, admit=admit
         )
-        self._touched.add(started.run.run_id)
+        if admit:
+            self._touch(started.run.run_id)
         return started
 
+    async def advance(self, run_id: str) -> RunRow:
+        """Takes up a run that exists: what a server does at start with all of them, for one."""
+        row = await self.engine_row(run_id)
+        self._touch(run_id)
+        if row.status is RunStatus.QUEUED and row.due_ms is None:
+            self._admit(row, None)
+        elif row.status is RunStatus.RUNNING:
+            await self.engine.load(run_id)
+        return row
+
     async def cancel(self, run_id: str, *, reason: str = "", by: str = "", force: bool = False) -> RunRow:
-        self._touched.add(run_id)
+        self._touch(run_id)
         return await self._operations.cancel(run_id, reason=reason, by=by, force=force)
 
     async def retry(self, run_id: str, *, by: str = "") -> RunRow:
-        self._touched.add(run_id)
+        self._touch(run_id)
         return await self._operations.retry(run_id, by=by)
 
     async def resume(self, token: str, payload: bytes, *, by: str = "", lenient: bool = False) -> HookRow:
         """`lenient`: the payload's values came as strings."""
         row = await self._operations.hook(token)
-        self._touched.add(row.run_id)
+        self._touch(row.run_id)
         return await self._operations.resume(row.run_id, row.step, payload, by=by, lenient=lenient)
 
     async def reject(self, token: str, *, reason: str = "", by: str = "") -> HookRow:
         row = await self._operations.hook(token)
-        self._touched.add(row.run_id)
+        self._touch(row.run_id)
         return await self._operations.reject(row.run_id, row.step, reason=reason, by=by)
 
     async def resume_hook(self, run_id: str, step: str | None, payload: bytes, *, by: str = "") -> HookRow:
         """For an authenticated user. `step` None: the only hook of the run that waits."""
         row = await self._operations.waiting_hook(run_id, step)
-        self._touched.add(run_id)
+        self._touch(run_id)
         return await self._operations.resume(run_id, row.step, payload, by=by, lenient=False)
 
     async def reject_hook(self, run_id: str, step: str | None, *, reason: str = "", by: str = "") -> HookRow:
         row = await self._operations.waiting_hook(run_id, step)
-        self._touched.add(run_id)
+        self._touch(run_id)
         return await self._operations.reject(run_id, row.step, reason=reason, by=by)
 
     async def hook(self, token: str) -> HookRow:
@@ -298,6 +319,12 @@ class Runtime:
         if row is None:
             raise UnknownRun(f'there is no run "{run_id}". `ksl runs list` shows the runs there are.')
         return row
+
+    def _touch(self, run_id: str) -> None:
+        """The run is one of those that this process advances."""
+        if not self._serve and run_id not in self._touched:
+            self._touched.add(run_id)
+            self._timers.reload()  # its timers may have been passed over
 
     def _start(self) -> None:
         self._spawn(self._timers.run())

@@ -51,7 +51,7 @@ class Operations:
 
     async def start(
         self, slug: str, input: bytes, *, trigger: Trigger, triggered_at_ms: int | None = None,
-        idempotency_key: str | None = None, subscriber: str | None = None, by: str = "",
+        idempotency_key: str | None = None, subscriber: str | None = None, by: str = "", admit: bool = True,
     ) -> Started:  # fmt: skip
         """Errors: UnknownWorkflow, BadJson, InvalidInput, PayloadTooLarge, IdempotencyConflict, StoreFull."""
         engine = self._engine
@@ -65,7 +65,7 @@ class Operations:
         data = _validated(workflow, input)
         if idempotency_key is None:
             return Started(
-                await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by), True
+                await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by, admit), True
             )
         key = (slug, idempotency_key)
         # Taken before the look-up: of many starts with one key at once, one creates and the others then find it.
@@ -76,7 +76,7 @@ class Operations:
             known = await engine.store.run_by_key(slug, idempotency_key)
             if known is None:
                 row = await self._create(
-                    slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by
+                    slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by, admit
                 )
                 return Started(row, True)
             first, _ = (await engine.store.ends([known.run_id]))[known.run_id]
@@ -197,7 +197,7 @@ class Operations:
 
     async def _create(
         self, slug: str, data: bytes, trigger: Trigger, triggered_at_ms: int | None, key: str | None,
-        subscriber: str | None, by: str,
+        subscriber: str | None, by: str, admit: bool,
     ) -> RunRow:  # fmt: skip
         engine = self._engine
         now_ms = engine.clock.now_ms()
@@ -221,7 +221,8 @@ class Operations:
             engine.store.append(
                 Change(run_id=row.run_id, events=[event], run=row, stored=done.stored, lost=done.lost)
             )
-            self._admit(row, data)
+            if admit:
+                self._admit(row, data)
 
         self._loop.call_soon(create)
         await done.future

@@ -26,6 +26,7 @@ class TimerLoop:
         self._due = due
         self._wheel = TimerWheel()
         self._loaded_until_ms = 0  # every timer due before this is in the wheel
+        self._crowded = False  # the newest page was full: there are more in the window than are loaded
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -47,6 +48,11 @@ class TimerLoop:
         for timer in timers:
             self._wheel.remove(timer)
 
+    def reload(self) -> None:
+        """Reads the table again, for timers that were handed out and not taken."""
+        self._loaded_until_ms = 0
+        self._woken.set()
+
     async def run(self) -> None:
         while True:
             await self.once(self._clock.now_ms())
@@ -59,7 +65,7 @@ class TimerLoop:
 
     async def once(self, now_ms: int) -> int:
         """Refills the window if need be and hands out what is due; returns how many that were."""
-        if now_ms + WINDOW_MS // 2 > self._loaded_until_ms:
+        if now_ms >= self._refill_at_ms():
             await self._refill(now_ms)
         due = self._wheel.take_due(now_ms)
         for timer in due:
@@ -77,12 +83,17 @@ class TimerLoop:
             # Those before the old edge are in the wheel already, or have been handed out and are being cleared.
             if timer.due_ms >= before:
                 self._wheel.add(timer)
-        if len(timers) == _PAGE:
+        self._crowded = len(timers) == _PAGE
+        if self._crowded:
             self._loaded_until_ms = timers[-1].due_ms
+
+    def _refill_at_ms(self) -> int:
+        # A full page is read again only when all of it came due: before that it would be the same page.
+        return self._loaded_until_ms - (0 if self._crowded else WINDOW_MS // 2)
 
     def _wait_s(self) -> float:
         now_ms = self._clock.now_ms()
-        refill_s = (self._loaded_until_ms - WINDOW_MS // 2 - now_ms) / 1000
+        refill_s = (self._refill_at_ms() - now_ms) / 1000
         next_ms = self._wheel.next_ms()
         if next_ms is None:
             return max(refill_s, 0.0)
