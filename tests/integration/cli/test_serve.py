@@ -195,7 +195,8 @@ def test_with_keep_going_it_serves_what_loaded(project: Path, start: Start):
     server = start("serve", "--keep-going")
     server.until("ready in")
     assert "workflows/broken.py:2" in "".join(server.said)
-    assert ksl(project, "workflows", "run", "slow", "--input", "0").exit_code == 0
+    done = ksl(project, "workflows", "run", "slow", "--input", "0")
+    assert done.exit_code == 0, done.output
 
 
 def test_other_machines_are_let_in_only_with_a_token(project: Path, start: Start):
