@@ -158,7 +158,9 @@ def shorten(data: bytes) -> str:
 def close_tasks(loop: RunLoop) -> None:
     """Closes every coroutine of a loop that is drained no more. What they do on the way out is discarded:
     their step calls raise Halt, and nothing they schedule runs."""
-    for task in asyncio.all_tasks(loop):  # pyright: ignore[reportArgumentType]
+    for task in list(loop.tasks):
+        if task.done():
+            continue
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         try:
             task.get_coro().close()  # type: ignore[union-attr]

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
 
 from ksl.errors import RealIoInBody, RunawayBody
 
@@ -51,6 +52,7 @@ class RunTask(asyncio.Task[Any]):
         self.place = place
         self.children = 0
         super().__init__(coro, loop=loop, name=name, context=context)  # pyright: ignore[reportArgumentType]
+        loop.tasks.add(self)
 
     def __hash__(self) -> int:
         return self._order
@@ -69,7 +71,7 @@ class RunTimer(asyncio.TimerHandle):
 class RunLoop:
     """What asyncio needs of a loop. `ksl_run` is how a step call finds its run."""
 
-    __slots__ = ("__weakref__", "_now_s", "_order", "_ready", "_run", "ksl_run")
+    __slots__ = ("__weakref__", "_now_s", "_order", "_ready", "_run", "ksl_run", "tasks")
 
     def __init__(self, run: Run, *, seam: Any, salt: int) -> None:
         self.ksl_run = seam
@@ -79,6 +81,8 @@ class RunLoop:
         # Hashes start at a number of the run's own: all tasks of the process share one WeakSet, which would
         # degrade to a list if every run counted from 0.
         self._order = salt
+        # Of this loop alone: asyncio.all_tasks looks through those of all runs.
+        self.tasks: WeakSet[RunTask] = WeakSet()
 
     def drain(self) -> int:
         """Runs what is ready until nothing is; returns how many handles ran."""
@@ -94,7 +98,10 @@ class RunLoop:
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-                    handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                    try:
+                        handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                    except SystemExit:
+                        pass  # the task that raised it carries it: a body's exit is its run's, not the server's
                 count += 1
                 if count > HANDLES_MAX:
                     ready.clear()
@@ -103,7 +110,7 @@ class RunLoop:
                         "(an endless `while` with asyncio.sleep(0)?). Wait for a step, ctx.sleep or a hook instead."
                     )
         finally:
-            # Also on SystemExit and KeyboardInterrupt, which pass through handles.
+            # Also on KeyboardInterrupt, which passes through handles.
             _set_running_loop(previous)
             sys.set_asyncgen_hooks(*hooks)
         return count
