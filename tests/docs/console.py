@@ -193,7 +193,7 @@ class Transcript:
 
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\b\d\d:\d\d:\d\d\.\d{3}\b")
-_STRETCH = re.compile(r"\b\d+(\.\d+)?(ms|s)\b(?! *\")")
+_STRETCH = re.compile(r"\b\d+(\.\d+)?(ms|s)\b(?!\")")
 _KILLED = re.compile(r"^(bash: line \d+: +)?(\[\d+\].*)?\d* *Killed .*$\n?", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r[^\n]*?\r")
 
