@@ -38,10 +38,14 @@ class Verdict:
             lines = [line for line in ledger if line.run_id == run["run_id"]]
             self._effects(workflow, lines, trial)
             self._outcome(workflow, run, lines, trial)
-        if not trial.answered:
-            self.lost.append("the resume")
-        if not trial.stopped:
-            self.lost.append("the cancellation")
+        # Whatever was acknowledged is there. What was not may be there too: the server died before it could say so.
+        for workflow, acknowledged, event in (
+            ("asker", trial.answered, "hook_resumed"),
+            ("cancelled", trial.stopped, "run_cancel_requested"),
+        ):
+            events = trial.runs.get(workflow, {}).get("events", [])
+            if acknowledged and event not in [each["type"] for each in events]:
+                self.lost.append(f"{event} of {workflow}")
         self.operations["kill"] = trial.kills
         self.problems += [f"lost: {what}" for what in self.lost]
         self.problems += [f"recorded twice: {what}" for what in self.duplicates]
