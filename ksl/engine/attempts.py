@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context as Variables
 from contextvars import copy_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -35,6 +35,14 @@ class Result(msgspec.Struct):
     type: str | None = None  # the failure's name where it is not the exception's class
     started_at_ms: int = 0
     finished_at_ms: int = 0
+
+
+class Cancellable(Protocol):
+    def cancel(self) -> None: ...
+
+
+# (seconds, callback): as the method of an event loop.
+CallLater = Callable[[float, Callable[[], object]], Cancellable]
 
 
 class Attempt:
@@ -83,6 +91,10 @@ class Attempts:
         self._payload_max = payload_max
         self._workspaces_root = workspaces_root
         self._loop = asyncio.get_running_loop()
+        # Two seams for tests: by which clock timeouts and rates go, and who sees an attempt before it starts
+        # and may put another action or another `done` in its place.
+        self.call_later: CallLater = self._loop.call_later
+        self.intercept: Callable[[Attempt], None] | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._gates: dict[str, Gate] = {}
         self._in_flight: dict[tuple[str, str], Attempt] = {}
@@ -97,6 +109,14 @@ class Attempts:
         """(run id, step id) of each."""
         return list(self._in_flight)
 
+    def under_way(self) -> list[Attempt]:
+        """Those that have started; the others wait for their action's concurrency or rate."""
+        return [attempt for attempt in self._in_flight.values() if attempt.task is not None]
+
+    def of_run(self, run_id: str) -> set[str]:
+        """The steps of a run that are in flight."""
+        return {step for run, step in self._in_flight if run == run_id}
+
     def start(self, run_id: str, call: Call, number: int, done: Callable[[Result], None]) -> None:
         """`done` is called from a plain host callback, unless the attempt is cancelled first."""
         action = call.action
@@ -108,7 +128,7 @@ class Attempts:
             return
         gate = self._gates.get(action.slug)
         if gate is None:
-            gate = self._gates[action.slug] = Gate(action, self._loop, self._clock)
+            gate = self._gates[action.slug] = Gate(action, self._clock, self.call_later)
         gate.enter(attempt, self._launch)
 
     def cancel(self, run_id: str, step: str) -> None:
@@ -146,6 +166,8 @@ class Attempts:
         if attempt.cancelled:
             self._leave(attempt)
             return
+        if self.intercept is not None:
+            self.intercept(attempt)
         action = attempt.action
         attempt.started_at_ms = self._clock.now_ms()
         variables = self._variables.get(action.slug)
@@ -192,14 +214,19 @@ class Attempts:
         return self._encoded(action, value)
 
     async def _bounded(self, attempt: Attempt, timeout_s: float) -> Any:
-        scope = asyncio.timeout(timeout_s)
+        scope = asyncio.timeout(None)
+        timer: Cancellable | None = None
         try:
             async with scope:
+                timer = self.call_later(timeout_s, lambda: scope.reschedule(self._loop.time()))
                 return await attempt.action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
         except TimeoutError:
             if scope.expired():
                 return _timeout(attempt.action)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _execute_plain(self, attempt: Attempt) -> Result:
         try:
@@ -278,15 +305,15 @@ class Attempts:
 class Gate:
     """Who of one action may start: so many at once, so many per time. First come, first served."""
 
-    def __init__(self, action: Action[Any, Any], loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(self, action: Action[Any, Any], clock: Clock, call_later: CallLater) -> None:
         self._most = action.concurrency
         self._rate = action.rate
-        self._loop = loop
         self._clock = clock
+        self._call_later = call_later
         self._inside = 0
         self._waiting: deque[tuple[Attempt, Callable[[Attempt], None]]] = deque()
         self._starts: deque[float] = deque()  # when the newest ones started, steady seconds
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Cancellable | None = None
 
     def enter(self, attempt: Attempt, launch: Callable[[Attempt], None]) -> None:
         self._waiting.append((attempt, launch))
@@ -301,7 +328,7 @@ class Gate:
             wait_s = self._wait_s()
             if wait_s > 0:
                 if self._timer is None:
-                    self._timer = self._loop.call_later(wait_s, self._later)
+                    self._timer = self._call_later(wait_s, self._later)
                 return
             attempt, launch = self._waiting.popleft()
             if attempt.cancelled:
