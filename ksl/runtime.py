@@ -225,6 +225,32 @@ class Runtime:
         self._touch(run_id)
         return await self._operations.retry(run_id, by=by)
 
+    async def pause(self, run_id: str, *, reason: str = "", by: str = "") -> RunRow:
+        """Holds a run: what is in flight is recorded, nothing more begins until it is released."""
+        return await self._operations.pause(run_id, reason=reason, by=by)
+
+    async def release(self, run_id: str, *, by: str = "", accept_drift: bool = False) -> RunRow:
+        """A held run goes on. `accept_drift`: its record stands, whatever inputs the code gives now."""
+        self._touch(run_id)
+        row = await self._operations.release(run_id, by=by, accept_drift=accept_drift)
+        self._timers.reload()  # moments that came while it was held
+        return row
+
+    async def fork(
+        self,
+        run_id: str,
+        *,
+        at: str,
+        changes: dict[str, bytes] | None = None,
+        input: bytes | None = None,
+        by: str = "",
+    ) -> RunRow:
+        """A new run with this one's history up to step `at`; from there on it runs anew. `changes` maps step
+        ids to the JSON text of outputs to put in place of the recorded ones."""
+        row = await self._operations.fork(run_id, at=at, changes=changes or {}, input=input, by=by)
+        self._touch(row.run_id)
+        return row
+
     async def resume(self, token: str, payload: bytes, *, by: str = "", lenient: bool = False) -> HookRow:
         """`lenient`: the payload's values came as strings."""
         row = await self._operations.hook(token)

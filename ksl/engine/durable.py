@@ -20,8 +20,12 @@ class Durable(Protocol):
     """One run. Everything is called while the run's loop is drained, and answers by settling calls later."""
 
     run_id: str
-    random: Random
     now_ms: int  # the time of the newest event delivered
+
+    @property
+    def random(self) -> Random:
+        """Seeded by the run: the same numbers on every replay."""
+        ...
 
     def ask(self, call: Call) -> None:
         """The step's outcome is wanted: from the record where there is one, else by performing it."""

@@ -259,6 +259,7 @@ class Engine:
 
     def _attempt_done(self, run: Run, call: Call, result: Result) -> None:
         self.post(run, partial(run.attempt_done, call, result))
+        self.leave_if_paused(run)
 
     def abandon(self, run: Run, call: Call) -> None:
         self.attempts.cancel(run.run_id, call.id)
@@ -291,6 +292,11 @@ class Engine:
         self._forget(run)
         if self.on_end is not None:
             self.on_end(run.run_id)
+
+    def leave_if_paused(self, run: Run) -> None:
+        """A paused run leaves memory with the last of its steps in flight."""
+        if run.paused and self.live.get(run.run_id) is run and not self.attempts.of_run(run.run_id):
+            self._forget(run)
 
     def discard(self, run: Run) -> None:
         """Takes a run out of memory, with what it has in flight."""

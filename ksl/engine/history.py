@@ -36,6 +36,8 @@ class History:
     attempt: int = 1
     started_at_ms: int | None = None  # of the first attempt: where the body's time begins,
     started_seq: int | None = None  # and its history
+    seed: str = ""  # of the run's random draws, where it is not the run's own id
+    drift_accepted_before: int = 0  # seq: older outcomes stand whatever input the code gives now
     current: list[Event] = field(default_factory=list[Event])
     pool: dict[str, Event] = field(default_factory=dict[str, Event])
     begun: dict[str, Event] = field(default_factory=dict[str, Event])
@@ -45,6 +47,11 @@ class History:
     retrying: dict[str, Event] = field(default_factory=dict[str, Event])  # newest backoff, no outcome since
     interrupted: dict[str, Event] = field(default_factory=dict[str, Event])  # step_started without outcome
     _reopened: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the newest attempt of the run has a body."""
+        return any(event.type == "run_started" for event in self.current)
 
     def is_strict(self, event: Event) -> bool:
         """Whether the body must ask for this pooled outcome exactly as it did. What was asked for after a
@@ -113,6 +120,10 @@ def read_history(events: Sequence[Event]) -> History:
             history.reopen(event)
             continue
         history.note(event)
+        if event.type == "run_created" and event.meta is not None:
+            history.seed = event.meta.seed
+        elif event.type == "run_released" and json.loads(event.data or b"{}").get("accept_drift"):
+            history.drift_accepted_before = event.seq
         if event.type == "run_started" and history.started_at_ms is None:
             history.started_at_ms = event.at_ms
             history.started_seq = event.seq

@@ -106,8 +106,9 @@ class RunLoop:
                 if count > HANDLES_MAX:
                     ready.clear()
                     raise RunawayBody(
-                        f"{self._run.body_line()}: the body went through {HANDLES_MAX:,} loop turns without waiting for anything recorded "
-                        "(an endless `while` with asyncio.sleep(0)?). Wait for a step, ctx.sleep or a hook instead."
+                        f"{self._run.body_line()}: the body went through {HANDLES_MAX:,} loop turns without "
+                        "waiting for anything recorded (an endless `while` with asyncio.sleep(0)?). Wait for a step, "
+                        "ctx.sleep or a hook instead."
                     )
         finally:
             # Also on KeyboardInterrupt, which passes through handles.

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from ksl.define.codec import invalid
 from ksl.engine.body import encode_input
 from ksl.engine.engine import Engine
+from ksl.engine.fork import fork_events
+from ksl.engine.history import read_history
 from ksl.engine.hooks import HookState
 from ksl.engine.run import Run
 from ksl.engine.strict_json import check
@@ -47,6 +49,7 @@ class Operations:
         self._new_id = new_id
         self._admit = admit  # puts a queued run in line for a slot
         self._keys: dict[tuple[str, str], asyncio.Future[None]] = {}  # idempotency keys being stored
+        self._versions: dict[str, str] = {}  # of the code, which stays as it was loaded
         self._loop = asyncio.get_running_loop()
 
     async def start(
@@ -182,18 +185,118 @@ class Operations:
             self._admit(queued, None)
             return queued
         if row.status is RunStatus.HELD:
-            first, last = (await engine.store.ends([run_id]))[run_id]
-            event = self._event(row, last.seq + 1, "run_released", b"{}", Meta(by=by))
-            begun = row.started_at_ms is not None
-            released = replace(row, status=RunStatus.RUNNING if begun else RunStatus.QUEUED, seq=event.seq)
-            await self._store(Change(run_id=run_id, events=[event], run=released))
-            if begun:
-                await engine.load(run_id)
-                await engine.store.flush()
-                return await self._row(run_id)
-            self._admit(released, first.data)
-            return released
+            return await self.release(run_id, by=by)
         raise WrongState(f"run {run_id} is {row.status.value}; only a failed or held run can be retried.")
+
+    async def release(self, run_id: str, *, by: str, accept_drift: bool = False) -> RunRow:
+        """A held run goes on. `accept_drift`: what is recorded stands, whatever inputs the code gives now."""
+        engine = self._engine
+        row = await self._row(run_id)
+        if row.status is not RunStatus.HELD:
+            raise WrongState(f"run {run_id} is {row.status.value}; only a held run can be released.")
+        if row.workflow not in engine.project.tables:
+            raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+        data = msgspec.json.encode({"accept_drift": True} if accept_drift else {})
+        if (live := engine.live.get(run_id)) is not None and live.paused:
+            event = self._event(row, 0, "run_released", data, Meta(by=by))
+            in_flight = engine.attempts.of_run(run_id)
+            await self._on_loop(
+                live, lambda done: live.unpause(event, in_flight, stored=done.stored, lost=done.lost)
+            )
+            return await self._row(run_id)
+        await engine.store.flush()
+        events = await engine.store.events(run_id)
+        begun = read_history(events).has_begun
+        event = self._event(row, events[-1].seq + 1, "run_released", data, Meta(by=by))
+        released = replace(row, status=RunStatus.RUNNING if begun else RunStatus.QUEUED, seq=event.seq)
+        await self._store(Change(run_id=run_id, events=[event], run=released))
+        if not begun:
+            self._admit(released, None)
+            return released
+        await engine.load(run_id)
+        await engine.store.flush()
+        return await self._row(run_id)
+
+    async def pause(self, run_id: str, *, reason: str, by: str) -> RunRow:
+        """Holds a run: steps in flight are recorded when they end, nothing more begins."""
+        engine = self._engine
+        row = await self._row(run_id)
+        if row.status in FINISHED or row.status is RunStatus.HELD:
+            raise WrongState(f"run {run_id} is {row.status.value}; only an unfinished run can be paused.")
+        data = msgspec.json.encode(
+            {"type": "Paused", "message": reason or "paused by hand", "step": None, "attempts": row.attempt}
+        )
+        live = engine.live.get(run_id)
+        if live is not None and live.main is not None:
+            run = live
+            await self._on_loop(
+                run, lambda done: run.pause(data, Meta(by=by), stored=done.stored, lost=done.lost)
+            )
+            engine.leave_if_paused(run)
+            return await self._row(run_id)
+        engine.withdraw(run_id)
+        if live is not None:
+            engine.discard(live)
+        await engine.store.flush()
+        last = (await engine.store.ends([run_id]))[run_id][1]
+        event = self._event(row, last.seq + 1, "run_held", data, Meta(by=by))
+        held = replace(row, status=RunStatus.HELD, waiting_on=None, seq=event.seq)
+        await self._store(Change(run_id=run_id, events=[event], run=held))
+        return held
+
+    async def fork(
+        self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None, by: str
+    ) -> RunRow:
+        """A new run with the history of this one up to step `at`, which runs again, and all after it.
+
+        `changes` replaces recorded outputs (step id to JSON text); one for `at` itself stands in for running
+        it. `input` replaces the run's input. Errors: UnknownRun, BadRequest, BadJson, InvalidInput.
+        """
+        engine = self._engine
+        row = await self._row(run_id)
+        workflow = engine.project.workflows.get(row.workflow)
+        if workflow is None:
+            raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+        data: bytes | None = None
+        if input is not None:
+            self._check_size(input, what=f"the input of workflow {row.workflow}")
+            check(input, what=f"the input of workflow {row.workflow}")
+            data = _validated(workflow, input)
+        await engine.store.flush()
+        forked = fork_events(
+            await engine.store.events(run_id),
+            run_id=self._new_id(),
+            at=at.removeprefix("step:"),
+            changes={step.removeprefix("step:"): text for step, text in changes.items()},
+            input=data,
+            now_ms=engine.clock.now_ms(),
+            by=by,
+        )
+        begun = read_history(forked).has_begun
+        fresh = RunRow(
+            run_id=forked[0].run_id,
+            workflow=row.workflow,
+            status=RunStatus.RUNNING if begun else RunStatus.QUEUED,
+            trigger="retry",
+            triggered_at_ms=row.triggered_at_ms,
+            created_at_ms=forked[0].at_ms,
+            started_at_ms=row.started_at_ms if begun else None,
+            attempt=read_history(forked).attempt,
+            seq=forked[-1].seq,
+            subscriber=row.subscriber,
+            code_version=engine.project.code_version(row.workflow),
+            origin=run_id,
+        )
+        await self._store(Change(run_id=fresh.run_id, events=forked, run=fresh))
+        if not begun:
+            self._admit(fresh, None)
+            return fresh
+        run = await engine.load(fresh.run_id)
+        hooks = [state.row for state in run.hooks.values() if state.is_open]
+        if hooks:
+            await self._store(Change(run_id=fresh.run_id, hooks=hooks))  # with tokens of the fork's own
+        await engine.store.flush()
+        return await self._row(fresh.run_id)
 
     async def _create(
         self, slug: str, data: bytes, trigger: Trigger, triggered_at_ms: int | None, key: str | None,
@@ -210,7 +313,7 @@ class Operations:
             created_at_ms=now_ms,
             seq=1,
             subscriber=subscriber,
-            code_version=engine.project.code_version(slug),
+            code_version=self._code_version(slug),
             idempotency_key=key,
         )
         event = self._event(row, 1, "run_created", data, Meta(by=by))
@@ -227,6 +330,12 @@ class Operations:
         self._loop.call_soon(create)
         await done.future
         return row
+
+    def _code_version(self, slug: str) -> str:
+        version = self._versions.get(slug)
+        if version is None:
+            version = self._versions[slug] = self._engine.project.code_version(slug)
+        return version
 
     async def _open_hook(self, run_id: str, step: str) -> tuple[Run, HookState]:
         row = await self._row(run_id)

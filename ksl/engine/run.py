@@ -39,7 +39,7 @@ from ksl.engine.ids import Scope
 from ksl.engine.loop import RunLoop, RunTask, RunTimer
 from ksl.errors import InputDrift, KslError, ReplayMismatch, RunStuck, TooManySteps
 from ksl.log.store import Change
-from ksl.records import Event, EventType, Meta, RunRow, TimerKind, TimerRow
+from ksl.records import Event, EventType, Meta, RunRow, RunStatus, TimerKind, TimerRow
 from ksl.records.moment import from_rfc3339, rfc3339
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ class Run:
         self.input = input
         self.history = history
         self.log = log
-        self.random = Random(f"ksl:{row.run_id}")
+        self._random: Random | None = None
         self.now_ms = history.started_at_ms or 0
         self.scope = Scope(workflow, tables[workflow.slug], prefix="")
         self.halted: KslError | None = None  # a mismatch: the run is to be held
         self.evicting = False
         self.replaying = False
         self.caught_up = False  # with its history: from then on what it does is new
+        self.paused = False  # what is in flight is recorded, nothing more begins
         self.cancel_requested = False
         self.timed_out = False
         self.main: RunTask | None = None
@@ -191,6 +192,37 @@ class Run:
         self.change.stored = stored
         self._finish_turn()
 
+    def pause(
+        self, data: bytes, meta: Meta, *, stored: Callable[[], None], lost: Callable[[KslError], None]
+    ) -> None:
+        """Held by a person: what is in flight is still recorded, nothing more begins."""
+        self.paused = True
+        self.record("run_held", None, data=data, meta=meta)
+        self.set_row(replace(self.row, status=RunStatus.HELD, waiting_on=None))
+        self.change.stored, self.change.lost = stored, lost
+        self.flush()
+
+    def unpause(
+        self,
+        event: Event,
+        in_flight: set[str],
+        *,
+        stored: Callable[[], None],
+        lost: Callable[[KslError], None],
+    ) -> None:
+        """Goes on, its body still in memory. `in_flight`: the steps that never stopped."""
+        self.paused = False
+        self.record(event.type, None, data=event.data, meta=event.meta)
+        self.change.stored, self.change.lost = stored, lost
+        self._in_line.clear()
+        self._blocked.clear()
+        self._wanted = [
+            call
+            for call in self.asked.values()
+            if call.kind == "action" and call.id not in in_flight and call.id not in self.backoffs
+        ]
+        self._finish_turn()
+
     def drop_turn(self) -> None:
         """Takes back what a replay that came to nothing had written."""
         self.change = Change(run_id=self.run_id)
@@ -212,6 +244,13 @@ class Run:
     def is_in_line(self) -> bool:
         """Waits for a slot."""
         return bool(self._in_line)
+
+    @property
+    def random(self) -> Random:
+        """Seeded by the run, at first use: seeding costs more than all the rest of a run's making."""
+        if self._random is None:
+            self._random = Random(f"ksl:{self.history.seed or self.run_id}")
+        return self._random
 
     @property
     def is_idle(self) -> bool:
@@ -245,6 +284,8 @@ class Run:
     def timer_due(self, timer: TimerRow) -> bool:
         """A moment has come. False: nothing here waits for it, and its row is only in the way."""
         step = timer.step
+        if self.paused:
+            return True  # it stays in the log, and is looked for again when the run is released
         armed = self._armed_as(timer)
         if armed is None or armed.due_ms != timer.due_ms:
             return False  # another of the same id: a later attempt of the run measures anew
@@ -544,6 +585,8 @@ class Run:
                 self._perform(call)
 
     def _perform(self, call: Call) -> None:
+        if self.paused:
+            return
         self.host.perform(self, call, self.attempts.get(call.id, 0) + 1)
 
     def _deliver(self, event: Event, value: Any = None, *, pooled: bool = False) -> None:
@@ -633,7 +676,8 @@ class Run:
                 f"({call.line})",
             )
             return False
-        if event.input is not None and not ending.same_input(event.input, call):
+        accepted = event.seq < self.history.drift_accepted_before
+        if event.input is not None and not accepted and not ending.same_input(event.input, call):
             self.halted = InputDrift(
                 f"run {self.run_id}: step {call.id} was recorded at event {event.seq} with the input "
                 f"{ending.shorten(event.input)}, the code asks for it with {ending.shorten(call.input)} "
@@ -739,6 +783,8 @@ class Run:
             self.main.cancel()
 
     def _update_status(self) -> None:
+        if self.paused:
+            return
         status, waiting_on = ending.waiting(self)
         if status is None:
             self.halted = RunStuck(

@@ -17,7 +17,7 @@ def check(text: bytes, *, what: str) -> None:
         raise BadJson(f"{what} starts with a byte-order mark, which JSON does not have. Send plain UTF-8.")
     _check_depth(text, what=what)
     try:
-        json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+        _strict.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadJson(f"{what} is not UTF-8: byte {error.start} cannot be read.") from None
     except _Constant as constant:
@@ -41,6 +41,9 @@ class _Constant(Exception):
 
 def _refuse_constant(name: str) -> NoReturn:
     raise _Constant(name)
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _check_depth(text: bytes, *, what: str) -> None:

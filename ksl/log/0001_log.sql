@@ -48,12 +48,14 @@ CREATE TABLE run (
     code_version    TEXT,
     waiting_on      TEXT,
     idempotency_key TEXT,
+    origin          TEXT,                          -- the run that this one was forked from
     deaths          INTEGER NOT NULL DEFAULT 0,    -- processes that died while this run was advanced, in a row
     death_seq       INTEGER NOT NULL DEFAULT -1    -- its newest event at the last of them: more events are progress
 ) STRICT;
 
 CREATE INDEX run_by_status ON run (status);
 CREATE INDEX run_by_workflow ON run (workflow);
+CREATE INDEX run_by_origin ON run (origin) WHERE origin IS NOT NULL;
 CREATE INDEX run_by_key ON run (workflow, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE timer (

@@ -225,4 +225,5 @@ def _matches(run: RunRow, where: RunFilter) -> bool:
         where.workflow in (None, run.workflow)
         and (not where.statuses or run.status in where.statuses)
         and (where.since_ms is None or run.created_at_ms >= where.since_ms)
+        and where.origin in (None, run.origin)
     )

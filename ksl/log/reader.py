@@ -193,6 +193,9 @@ def runs_question(where: RunFilter, status: RunStatus | None) -> tuple[str, tupl
     if where.since_ms is not None:
         terms.append("created_at_ms >= ?")
         values.append(where.since_ms)
+    if where.origin is not None:
+        terms.append("origin = ?")
+        values.append(where.origin)
     terms.append("id < ?")
     sql = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE {' AND '.join(terms)} ORDER BY id DESC LIMIT ?"
     return sql, tuple(values)

@@ -44,6 +44,8 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     fatal: bool = False  # the failure forbids every retry
     kind: str = ""  # what the step is: action, workflow, agent, llm, sleep, hook, timer
     callee: str = ""  # slug of what was called
+    origin: str = ""  # of a fork: the run it was made from
+    seed: str = ""  # of a fork: whose random draws its history holds
     reopens: tuple[str, ...] = ()  # of a failed attempt of a run: the steps whose failure reached the top
 
 

@@ -53,9 +53,11 @@ class RunRow(msgspec.Struct, frozen=True):
     code_version: str | None = None
     waiting_on: bytes | None = None  # JSON list of {"kind", "step", "due"?, "name"?}
     idempotency_key: str | None = None
+    origin: str | None = None  # the run that this one was forked from
 
 
 class RunFilter(msgspec.Struct, frozen=True):
     workflow: str | None = None
     statuses: tuple[RunStatus, ...] = ()
     since_ms: int | None = None  # created at or after
+    origin: str | None = None  # forks of this run

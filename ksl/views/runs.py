@@ -37,6 +37,9 @@ async def run_json(
     """
     row, first, last = await _row_and_ends(store, run_id)
     shown = run_row_json(row, first, last)
+    forks = await store.runs(RunFilter(origin=run_id), limit=100)
+    shown["forked_from"] = row.origin
+    shown["forks"] = [fork.run_id for fork in forks.rows]
     if include & {"events", "steps", "trace"}:
         events = await store.events(run_id)
         if "events" in include:
