@@ -13,7 +13,9 @@ from ksl.cli.invocation import SHARED
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "cli.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-SECTIONS: dict[str, str] = dict(re.findall(r"^### `([^`\n]+)`\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
+SECTIONS: dict[str, str] = dict(
+    re.findall(r"^### `([^`\n]+)`\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+)
 FLAG = re.compile(r"(?<![\w-])--[a-z-]+")
 
 
@@ -44,7 +46,9 @@ def test_every_command_has_a_section_in_the_order_of_the_help() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_section_tells_of_every_flag_and_of_no_other(name: str) -> None:
     shared = {flag for option in SHARED for flag in option.opts}
-    told = {flag for line in SECTIONS[name].splitlines() if line.startswith("- ") for flag in FLAG.findall(line)}
+    told = {
+        flag for line in SECTIONS[name].splitlines() if line.startswith("- ") for flag in FLAG.findall(line)
+    }
     assert told == flags(COMMANDS[name]) - shared
 
 

@@ -9,6 +9,7 @@ import pytest
 from ksl.define.action import Action
 from ksl.define.context import Context
 from ksl.define.workflow import Workflow
+
 from tests.docs.console import Command, blocks
 from tests.docs.playing import play
 
@@ -58,5 +59,7 @@ def test_every_option_of_an_action_is_told_of() -> None:
 
 def test_everything_a_context_has_is_told_of() -> None:
     names = {name for name in dir(Context) if not name.startswith("_")}
-    assigned = set(re.findall(r"self\.([a-z]\w*)(?:: \w+)? =", Path(Context.__init__.__code__.co_filename).read_text()))
+    assigned = set(
+        re.findall(r"self\.([a-z]\w*)(?:: \w+)? =", Path(Context.__init__.__code__.co_filename).read_text())
+    )
     assert (names | assigned) <= told("workflows.md")
