@@ -11,7 +11,9 @@ from ksl.cli import exits
 from ksl.cli.app import cli
 from ksl.cli.invocation import SHARED
 
-PAGE = Path(__file__).parents[2] / "docs" / "guide" / "cli.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGE = ROOT / "docs" / "guide" / "cli.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 SECTIONS: dict[str, str] = dict(
     re.findall(r"^### `([^`\n]+)`\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
@@ -62,3 +64,16 @@ def test_the_shared_flags_are_told_of_once() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)}
     assert told == {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_names_a_command_that_is_not_there(page: Path) -> None:
+    known = {
+        " ".join(word for word in name.split() if word.islower() and "|" not in word) for name in COMMANDS
+    }
+    groups = {name.split()[1] for name in known}
+    for first, second in re.findall(r"(?:`|\$ )ksl ([a-z]+)(?: ([a-z]+))?", page.read_text(encoding="utf-8")):
+        assert first in groups, f"ksl {first}"
+        assert f"ksl {first}" in known or not second or f"ksl {first} {second}" in known, (
+            f"ksl {first} {second}"
+        )
