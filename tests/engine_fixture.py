@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -189,7 +189,7 @@ class World:
         self.folder = folder
         self.clock = StillClock()
         self.stage = Stage()
-        self.runtime: Runtime = None  # pyright: ignore[reportAttributeAccessIssue]
+        self._runtime: Runtime | None = None
         self.project: Project | None = None
         self.changes: list[Change] = []  # as they were appended
         self.resident_max = 1_000
@@ -201,6 +201,11 @@ class World:
         (folder / "actions").mkdir()
         (folder / "workflows").mkdir()
         (folder / "actions" / "kit.py").write_text(KIT)
+
+    @property
+    def runtime(self) -> Runtime:
+        assert self._runtime is not None, "nothing was loaded"
+        return self._runtime
 
     @property
     def store(self) -> Any:
@@ -215,8 +220,8 @@ class World:
 
     async def restart(self, text: str | None = None, *, clean: bool = False) -> None:
         """A process dies and another begins, perhaps with other code. `clean`: the first ended in order."""
-        if self.runtime is not None:
-            await (self.runtime.close() if clean else self._die())
+        if self._runtime is not None:
+            await (self._runtime.close() if clean else self._die())
         if text is not None:
             (self.folder / "workflows" / "main.py").write_text(HEAD + text)
         if self.project is not None:
@@ -227,7 +232,9 @@ class World:
         self._boots += 1
         boot = f"boot{self._boots}"
         if self._sqlite:
-            self._store = await SqliteStore.open(self.folder / ".ksl" / "ksl.db", durability="process", boot=boot)
+            self._store = await SqliteStore.open(
+                self.folder / ".ksl" / "ksl.db", durability="process", boot=boot
+            )
         elif self._store is None:
             self._store = MemoryStore()
         else:
@@ -287,6 +294,8 @@ class World:
                 break  # of a run that cannot take it now
             await self._move_to(max(due_ms, self.clock.ms))
         await self._move_to(end_ms)
+        while await self.tick():
+            pass  # what was overdue and could only now be taken
 
     async def tick(self) -> int:
         """Hands out the timers that are due now; returns how many."""
@@ -318,15 +327,13 @@ class World:
         await self.rest()
 
     async def close(self) -> None:
-        if self.runtime is not None:
-            for value in self.stage.waiting:
-                del value
-            await self.runtime.close(drain_s=0)
+        if self._runtime is not None:
+            await self._runtime.close(drain_s=0)
         if self.project is not None:
             unload(self.project)
 
     async def crash_everywhere(
-        self, run_id: str, *, meanwhile: Callable[[str], Any] | None = None
+        self, run_id: str, *, meanwhile: Callable[[str], Awaitable[None]] | None = None
     ) -> Seen:
         """Cuts the log of a finished run after each of its turns and goes on from there with a new engine.
 
@@ -355,7 +362,9 @@ class World:
             if again.status not in FINISHED and meanwhile is not None:
                 await meanwhile(run_id)
                 again = await self.finish(run_id)
-            where = f"cut after turn {cut}: {[e.type for e in kept[-1].events]}\n{again.flow}\n{again.events[-1]}"
+            where = (
+                f"cut after turn {cut}: {[e.type for e in kept[-1].events]}\n{again.flow}\n{again.events[-1]}"
+            )
             assert again.status == whole.status, where
             assert (again.events[-1].type, _bare(again.events[-1])) == (
                 whole.events[-1].type,
@@ -369,7 +378,7 @@ class World:
     def _open(self, boot: str) -> None:
         settings = load_settings(self.folder, {})
         assert self.project is not None
-        self.runtime = Runtime(
+        self._runtime = Runtime(
             folder=self.folder,
             settings=settings,
             project=self.project,
@@ -383,7 +392,7 @@ class World:
             boot=boot,
             serve=True,
         )
-        self.runtime.engine._resident_max = self.resident_max
+        self._runtime.engine._resident_max = self.resident_max
 
     async def _die(self) -> None:
         engine = self.runtime.engine
@@ -457,5 +466,5 @@ def _of_another_boot(timer: TimerRow) -> TimerRow:
 
 def _bare(event: Event) -> Any:
     """What an ending says, without the traceback."""
-    data = json.loads(event.data or b"null")
-    return {**data, "traceback": ""} if isinstance(data, dict) and "traceback" in data else data
+    data: Any = json.loads(event.data or b"null")
+    return {**data, "traceback": ""} if event.type == "run_failed" else data

@@ -1,10 +1,16 @@
-"""Turns timers whose moment has come into calls of whoever waits for them."""
+"""Turns timers whose moment has come into calls of whoever waits for them.
+
+A moment comes by the wall clock. A duration that this process armed is also over when the process has measured
+it: a clock that was set back must not stretch a sleep of a minute to an hour.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from ksl.log.store import Store
 from ksl.queue.wheel import TimerWheel
@@ -18,6 +24,8 @@ _LOOK_S = 1.0  # while anything is armed: how soon a change of the wall clock is
 class Clock(Protocol):
     def now_ms(self) -> int: ...
 
+    def steady_s(self) -> float: ...
+
 
 class TimerLoop:
     def __init__(self, *, store: Store, clock: Clock, due: Callable[[TimerRow], None]) -> None:
@@ -25,6 +33,9 @@ class TimerLoop:
         self._clock = clock
         self._due = due
         self._wheel = TimerWheel()
+        self._measured = TimerWheel()  # durations armed here, by steady milliseconds, however far off
+        self._measured_as: dict[TimerRow, TimerRow] = {}  # timer -> its row in there
+        self._timer_of: dict[TimerRow, TimerRow] = {}  # and back
         self._loaded_until_ms = 0  # every timer due before this is in the wheel
         self._crowded = False  # the newest page was full: there are more in the window than are loaded
         self._woken = asyncio.Event()
@@ -39,6 +50,8 @@ class TimerLoop:
         """Timers that were just appended to the log."""
         soonest = self._wheel.next_ms()
         for timer in timers:
+            if timer.boot and timer not in self._measured_as:
+                self._measure(timer)
             if timer.due_ms < self._loaded_until_ms:
                 self._wheel.add(timer)
                 if soonest is None or timer.due_ms < soonest:
@@ -47,6 +60,7 @@ class TimerLoop:
     def clear(self, timers: Iterable[TimerRow]) -> None:
         for timer in timers:
             self._wheel.remove(timer)
+            self._measure_no_more(timer)
 
     def reload(self) -> None:
         """Reads the table again, for timers that were handed out and not taken."""
@@ -68,9 +82,33 @@ class TimerLoop:
         if now_ms >= self._refill_at_ms():
             await self._refill(now_ms)
         due = self._wheel.take_due(now_ms)
+        for row in self._measured.take_due(self._steady_ms()):
+            timer = self._timer_of.get(row)
+            if timer is None:
+                continue
+            if timer.due_ms > now_ms:  # else it was in the wheel, or has been handed out before
+                self._wheel.remove(timer)
+                due.append(timer)
+            self._measure_no_more(timer)
         for timer in due:
+            self._measure_no_more(timer)
             self._loop.call_soon(self._due, timer)
         return len(due)
+
+    def _measure(self, timer: TimerRow) -> None:
+        due_ms = self._steady_ms() + max(timer.due_ms - self._clock.now_ms(), 0)
+        row = self._measured_as[timer] = replace(timer, due_ms=due_ms)
+        self._timer_of[row] = timer
+        self._measured.add(row)
+
+    def _measure_no_more(self, timer: TimerRow) -> None:
+        row = self._measured_as.pop(timer, None)
+        if row is not None:
+            self._timer_of.pop(row, None)
+            self._measured.remove(row)
+
+    def _steady_ms(self) -> int:
+        return int(self._clock.steady_s() * 1000)
 
     async def _refill(self, now_ms: int) -> None:
         until_ms = now_ms + WINDOW_MS
@@ -95,6 +133,9 @@ class TimerLoop:
         now_ms = self._clock.now_ms()
         refill_s = (self._refill_at_ms() - now_ms) / 1000
         next_ms = self._wheel.next_ms()
-        if next_ms is None:
+        if next_ms is None and not self._measured_as:
             return max(refill_s, 0.0)
-        return max(min((next_ms - now_ms) / 1000, refill_s, _LOOK_S), 0.0)
+        wait_s = min(refill_s, _LOOK_S)
+        if next_ms is not None:
+            wait_s = min(wait_s, (next_ms - now_ms) / 1000)
+        return max(wait_s, 0.0)

@@ -30,7 +30,12 @@ async def w() -> Any:
     run = await world.run()
     data = run.data("step_failed", "fail#0")
     assert set(data) == {"type", "message", "step", "attempts", "traceback"}
-    assert (data["type"], data["message"], data["step"], data["attempts"]) == ("ValueError", "broken", "fail#0", 1)
+    assert (data["type"], data["message"], data["step"], data["attempts"]) == (
+        "ValueError",
+        "broken",
+        "fail#0",
+        1,
+    )
     assert "kit.py" in data["traceback"]
     assert (run.error["type"], run.error["message"], run.error["step"]) == ("ValueError", "broken", "fail#0")
 
@@ -133,7 +138,11 @@ async def w() -> Any:
 """)
     run = await world.run()
     assert world.stage.steps == ["doomed#0"]
-    assert (run.status, run.error["type"], run.error["message"]) == ("failed", "FatalError", "no such account")
+    assert (run.status, run.error["type"], run.error["message"]) == (
+        "failed",
+        "FatalError",
+        "no such account",
+    )
 
 
 async def test_fatal_error_of_a_body_fails_the_run_with_no_retry(world: World) -> None:
@@ -322,7 +331,9 @@ async def w() -> Any:
     assert world.stage.steps == ["fail#0", "other#0", "fail#0", "fail#0"]
 
 
-async def test_a_failure_text_that_changes_between_attempts_is_no_drift_of_the_compensation(world: World) -> None:
+async def test_a_failure_text_that_changes_between_attempts_is_no_drift_of_the_compensation(
+    world: World,
+) -> None:
     await world.load("""
 @action
 async def flaky(ctx: ActionContext) -> str:
@@ -580,7 +591,9 @@ async def w() -> Any:
 
 
 @pytest.mark.parametrize("raised", ["SystemExit(3)", "asyncio.CancelledError()", "GeneratorExit()"])
-async def test_a_body_that_raises_a_base_exception_fails_its_run_and_no_other(world: World, raised: str) -> None:
+async def test_a_body_that_raises_a_base_exception_fails_its_run_and_no_other(
+    world: World, raised: str
+) -> None:
     await world.load(f"""
 @workflow(retry=Retry(attempts=1))
 async def exits() -> Any:
