@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ksl.define.seam import HookSpec
     from ksl.engine.loop import RunFuture, RunLoop
     from ksl.engine.run import Run
+    from ksl.engine.tokens import TokenKeys
 
 _STATUS: dict[str, HookStatus] = {
     "hook_resumed": "resumed",
@@ -66,24 +67,8 @@ class HookState:
         )
 
     def created(self, event: Event, *, workflow: str, key_id: str) -> None:
-        data: dict[str, Any] = json.loads(event.data or b"{}")
-        run_id, key = self._run.run_id, data.get("key", key_id)
-        expires = data.get("expires_at")
-        self.row = HookRow(
-            token_hash=token_hash(self._run.host.tokens.token(run_id, self.step, key_id=key)),
-            run_id=run_id,
-            step=self.step,
-            workflow=workflow,
-            status="open",
-            key_id=key,
-            created_at_ms=event.at_ms,
-            name=data.get("name"),
-            title=data.get("title"),
-            details=None if data.get("details") is None else msgspec.json.encode(data["details"]),
-            schema=None if data.get("schema") is None else msgspec.json.encode(data["schema"]),
-            get=data.get("get", "auto"),
-            expires_at_ms=None if expires is None else from_rfc3339(expires),
-        )
+        self.row = hook_row(event, workflow=workflow, tokens=self._run.host.tokens, key_id=key_id)
+        run_id = self._run.run_id
         if self.row.expires_at_ms is not None:
             self.timer = TimerRow(self.row.expires_at_ms, run_id, self.step, "hook", boot=self._run.host.boot)
 
@@ -133,3 +118,25 @@ class HookState:
             waiter.set_result(self._codec.decode(event.data or b"null"))
         else:
             waiter.set_exception(hook_failure(event))
+
+
+def hook_row(event: Event, *, workflow: str, tokens: TokenKeys, key_id: str) -> HookRow:
+    """The row that follows from a `hook_created`. `key_id` for one that does not name its key."""
+    data: dict[str, Any] = json.loads(event.data or b"{}")
+    step, key = event.step or "", data.get("key", key_id)
+    expires = data.get("expires_at")
+    return HookRow(
+        token_hash=token_hash(tokens.token(event.run_id, step, key_id=key)),
+        run_id=event.run_id,
+        step=step,
+        workflow=workflow,
+        status="open",
+        key_id=key,
+        created_at_ms=event.at_ms,
+        name=data.get("name"),
+        title=data.get("title"),
+        details=None if data.get("details") is None else msgspec.json.encode(data["details"]),
+        schema=None if data.get("schema") is None else msgspec.json.encode(data["schema"]),
+        get=data.get("get", "auto"),
+        expires_at_ms=None if expires is None else from_rfc3339(expires),
+    )
