@@ -158,8 +158,13 @@ class MemoryStore:
             if run_id in (None, hook.run_id) and (hook.status == "open" or not only_open)
         ]
 
-    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
-        due = (timer for timer in self._tables.timers if timer.due_ms <= until_ms)
+    async def timers(self, *, until_ms: int, limit: int, after: TimerRow | None = None) -> list[TimerRow]:
+        edge = None if after is None else timer_key(after)
+        due = (
+            timer
+            for timer in self._tables.timers
+            if timer.due_ms <= until_ms and (edge is None or timer_key(timer) > edge)
+        )
         return list(islice(due, limit))
 
     async def next_timer_ms(self) -> int | None:

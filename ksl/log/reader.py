@@ -42,9 +42,10 @@ HOOK = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE token_hash = ?"
 HOOKS = f"SELECT {rows.HOOK_COLUMNS} FROM hook ORDER BY id"
 HOOKS_OPEN = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE status = 'open' ORDER BY id"
 HOOKS_OF_RUN = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE run_id = ? ORDER BY id"
-TIMERS = (
-    f"SELECT {rows.TIMER_COLUMNS} FROM timer WHERE due_ms <= ? ORDER BY due_ms, run_id, step, kind LIMIT ?"
-)
+TIMERS = f"""
+    SELECT {rows.TIMER_COLUMNS} FROM timer
+    WHERE due_ms <= ? AND (due_ms, run_id, step, kind) > (?, ?, ?, ?)
+    ORDER BY due_ms, run_id, step, kind LIMIT ?"""
 NEXT_TIMER = "SELECT min(due_ms) FROM timer"
 
 
@@ -151,8 +152,9 @@ class Reader:
             return [hook for hook in found if hook.status == "open" or not only_open]
         return [HookRow(*row) for row in await self._all(HOOKS_OPEN if only_open else HOOKS)]
 
-    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
-        return [TimerRow(*row) for row in await self._all(TIMERS, (until_ms, limit))]
+    async def timers(self, *, until_ms: int, limit: int, after: TimerRow | None) -> list[TimerRow]:
+        edge = (-1, "", "", "") if after is None else rows.timer_key(after)
+        return [TimerRow(*row) for row in await self._all(TIMERS, (until_ms, *edge, limit))]
 
     async def next_timer_ms(self) -> int | None:
         row = await self._one(NEXT_TIMER)

@@ -137,8 +137,8 @@ class SqliteStore:
     async def hooks(self, *, run_id: str | None = None, only_open: bool = True) -> list[HookRow]:
         return await self._reader.hooks(run_id=run_id, only_open=only_open)
 
-    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
-        return await self._reader.timers(until_ms=until_ms, limit=limit)
+    async def timers(self, *, until_ms: int, limit: int, after: TimerRow | None = None) -> list[TimerRow]:
+        return await self._reader.timers(until_ms=until_ms, limit=limit, after=after)
 
     async def next_timer_ms(self) -> int | None:
         return await self._reader.next_timer_ms()

@@ -130,8 +130,9 @@ class Store(Protocol):
         """Oldest first."""
         ...
 
-    async def timers(self, *, until_ms: int, limit: int) -> list[TimerRow]:
-        """Timers due at or before the moment, earliest first, ties by run and step."""
+    async def timers(self, *, until_ms: int, limit: int, after: TimerRow | None = None) -> list[TimerRow]:
+        """Timers due at or before the moment, earliest first, ties by run, step and kind. Only those behind
+        `after`, where given."""
         ...
 
     async def next_timer_ms(self) -> int | None: ...

@@ -7,18 +7,21 @@ it: a clock that was set back must not stretch a sleep of a minute to an hour.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from msgspec.structs import replace
 
+from ksl.errors import KslError
 from ksl.log.store import Store
 from ksl.queue.wheel import TimerWheel
 from ksl.records import TimerRow
 
 WINDOW_MS = 10 * 60_000  # of the near future kept in the wheel
 _PAGE = 10_000  # timers loaded at once
-_LOOK_S = 1.0  # while anything is armed: how soon a change of the wall clock is noticed
+_LOOK_S = 1.0  # how soon a changed wall clock is noticed, and a log that refused is asked again
+_log = logging.getLogger("ksl.queue")
 
 
 class Clock(Protocol):
@@ -37,7 +40,7 @@ class TimerLoop:
         self._measured_as: dict[TimerRow, TimerRow] = {}  # timer -> its row in there
         self._timer_of: dict[TimerRow, TimerRow] = {}  # and back
         self._loaded_until_ms = 0  # every timer due before this is in the wheel
-        self._crowded = False  # the newest page was full: there are more in the window than are loaded
+        self._page_end: TimerRow | None = None  # of a full page: there is more behind it
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -49,10 +52,12 @@ class TimerLoop:
     def set(self, timers: Iterable[TimerRow]) -> None:
         """Timers that were just appended to the log."""
         soonest = self._wheel.next_ms()
+        # At the end of a full page one may fall among those that were read: better twice than never.
+        edge_ms = self._loaded_until_ms + (self._page_end is not None)
         for timer in timers:
             if timer.boot and timer not in self._measured_as:
                 self._measure(timer)
-            if timer.due_ms < self._loaded_until_ms:
+            if timer.due_ms < edge_ms:
                 self._wheel.add(timer)
                 if soonest is None or timer.due_ms < soonest:
                     self._woken.set()
@@ -65,11 +70,15 @@ class TimerLoop:
     def reload(self) -> None:
         """Reads the table again, for timers that were handed out and not taken."""
         self._loaded_until_ms = 0
+        self._page_end = None
         self._woken.set()
 
     async def run(self) -> None:
         while True:
-            await self.once(self._clock.now_ms())
+            try:
+                await self.once(self._clock.now_ms())
+            except KslError as error:
+                _log.warning("timers could not be read and are asked for again: %s", error)
             self._woken.clear()
             try:
                 async with asyncio.timeout(self._wait_s()):
@@ -112,30 +121,31 @@ class TimerLoop:
 
     async def _refill(self, now_ms: int) -> None:
         until_ms = now_ms + WINDOW_MS
-        before = self._loaded_until_ms
+        before_ms, page_end = self._loaded_until_ms, self._page_end
+        # Those before the old edge are in the wheel already, or have been handed out and are being cleared.
+        after = page_end or TimerRow(before_ms, "", "", "sleep")
         # Set first: what is armed while the table is being read goes to the wheel, not past it.
-        self._loaded_until_ms = until_ms
-        await self._store.flush()
-        timers = await self._store.timers(until_ms=until_ms, limit=_PAGE)
+        self._loaded_until_ms, self._page_end = until_ms, None
+        try:
+            await self._store.flush()
+            timers = await self._store.timers(until_ms=until_ms - 1, limit=_PAGE, after=after)
+        except BaseException:
+            self._loaded_until_ms, self._page_end = before_ms, page_end
+            raise
         for timer in timers:
-            # Those before the old edge are in the wheel already, or have been handed out and are being cleared.
-            if timer.due_ms >= before:
-                self._wheel.add(timer)
-        self._crowded = len(timers) == _PAGE
-        if self._crowded:
+            self._wheel.add(timer)
+        if len(timers) == _PAGE:
+            self._page_end = timers[-1]
             self._loaded_until_ms = timers[-1].due_ms
 
     def _refill_at_ms(self) -> int:
-        # A full page is read again only when all of it came due: before that it would be the same page.
-        return self._loaded_until_ms - (0 if self._crowded else WINDOW_MS // 2)
+        # The next page is wanted when all of a full one came due; before that the wheel holds enough.
+        return self._loaded_until_ms - (0 if self._page_end is not None else WINDOW_MS // 2)
 
     def _wait_s(self) -> float:
         now_ms = self._clock.now_ms()
         refill_s = (self._refill_at_ms() - now_ms) / 1000
         next_ms = self._wheel.next_ms()
-        if next_ms is None and not self._measured_as:
-            return max(refill_s, 0.0)
-        wait_s = min(refill_s, _LOOK_S)
-        if next_ms is not None:
-            wait_s = min(wait_s, (next_ms - now_ms) / 1000)
-        return max(wait_s, 0.0)
+        next_s = _LOOK_S if next_ms is None else (next_ms - now_ms) / 1000
+        # Never longer than a look: the wall clock may be set forward, or the machine have slept.
+        return max(min(next_s, refill_s, _LOOK_S), 0.0)
