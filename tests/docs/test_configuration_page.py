@@ -50,3 +50,11 @@ def test_the_file_on_the_page_is_accepted(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     assert settings.server.port == 8000
     assert settings.store.path == Path("/var/lib/flows/ksl.db")
+
+
+def test_every_other_variable_that_is_read_is_told_of() -> None:
+    read: set[str] = set()
+    for source in (PAGE.parents[2] / "ksl").rglob("*.py"):
+        read |= set(re.findall(r"environ(?:\.get\(|\[)\"(KSL_[A-Z_]+)\"", source.read_text(encoding="utf-8")))
+    _, _, section = PAGE.read_text(encoding="utf-8").partition("## Variables that are not settings")
+    assert set(re.findall(r"^\| `(KSL_[A-Z_]+)` \|", section, re.MULTILINE)) == read
