@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from ksl.define.duration import parse_duration
 from ksl.engine import failures
+from ksl.engine.halt import Halt
 from ksl.errors import (
     FatalError,
     KslError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _RETRY_LATER_ATTEMPTS = 10  # where the policy allows one attempt only
 _SHOWN_MAX = 200
+_HALTS_MAX = 100  # a body that catches Halt that often is left as it is
 
 
 def record_attempt(run: Run, call: Call, result: Result) -> None:
@@ -135,7 +137,7 @@ def waiting(run: Run) -> tuple[RunStatus | None, bytes | None]:
         )
     items.extend(_moment("sleep", timer) for timer in run.sleeps.values())
     items.extend(_moment("timer", timer) for _, timer in run.timers.values())
-    items.extend(_moment("retry", timer) for timer in run.backoffs.values())
+    items.extend(_moment("retry", timer) for timer in sorted(run.backoffs.values()))
     if not items:
         return None, None
     return (RunStatus.WAITING if hooks else RunStatus.SLEEPING), msgspec.json.encode(items)
@@ -156,17 +158,30 @@ def shorten(data: bytes) -> str:
 
 
 def close_tasks(loop: RunLoop) -> None:
-    """Closes every coroutine of a loop that is drained no more. What they do on the way out is discarded:
-    their step calls raise Halt, and nothing they schedule runs."""
-    for task in list(loop.tasks):
-        if task.done():
-            continue
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    """Takes down every coroutine of a loop that is drained no more. What they do on the way out is discarded:
+    their step calls raise Halt, and nothing they schedule runs.
+
+    The loop is the running one meanwhile. Otherwise a step call in a `finally` would find no run around it,
+    and act at once.
+    """
+    with loop.entered():
+        for task in list(loop.tasks):
+            if task.done():
+                continue
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            _take_down(task.get_coro())
+
+
+def _take_down(coro: Any) -> None:
+    # Thrown in again where a `finally` awaits: a coroutine that was only closed would be closed once more, with
+    # a complaint, when it is collected.
+    for _ in range(_HALTS_MAX):
         try:
-            task.get_coro().close()  # type: ignore[union-attr]
-        except BaseException as raised:
-            if isinstance(raised, KeyboardInterrupt | SystemExit):
-                raise
+            coro.throw(Halt())
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            return
 
 
 def _failed(run: Run, error: BaseException) -> None:

@@ -14,7 +14,8 @@ import asyncio
 import sys
 from asyncio.events import _get_running_loop, _set_running_loop  # pyright: ignore[reportPrivateUsage]
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
@@ -89,12 +90,8 @@ class RunLoop:
         ready = self._ready
         if not ready:
             return 0
-        previous = _get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        _set_running_loop(self)  # pyright: ignore[reportArgumentType]
-        sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
         count = 0
-        try:
+        with self.entered():
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
@@ -110,11 +107,20 @@ class RunLoop:
                         "waiting for anything recorded (an endless `while` with asyncio.sleep(0)?). Wait for a step, "
                         "ctx.sleep or a hook instead."
                     )
+        return count
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This is the running loop meanwhile; afterwards the one before it is again, whatever was raised."""
+        previous = _get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        _set_running_loop(self)  # pyright: ignore[reportArgumentType]
+        sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
+        try:
+            yield
         finally:
-            # Also on KeyboardInterrupt, which passes through handles.
             _set_running_loop(previous)
             sys.set_asyncgen_hooks(*hooks)
-        return count
 
     def advance(self, now_s: float) -> None:
         """The time of the last delivered event, in Unix seconds; never goes back."""

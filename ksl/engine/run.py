@@ -31,6 +31,7 @@ from ksl.define.seam import frame_at
 from ksl.engine import ending, failures
 from ksl.engine.body import Body, RunInfo
 from ksl.engine.call import Call
+from ksl.engine.divergence import broken_rule, definition_line
 from ksl.engine.halt import Halt
 from ksl.engine.history import EMITTED, NOTES, History
 from ksl.engine.hooks import HookState
@@ -146,8 +147,14 @@ class Run:
         for step in list(self.history.retrying):
             if (call := self.asked.get(step)) is not None:
                 data = json.loads(self.history.retrying[step].data or b"{}")
-                self.back_off(call, from_rfc3339(data["next_attempt_at"]))
+                due_ms = from_rfc3339(data["next_attempt_at"])
+                if due_ms <= self.host.clock.now_ms():
+                    continue  # over, and maybe cut off in the attempt that followed: it is made now
                 self._wanted.remove(call)
+                timer = self.back_off(call, due_ms)
+                if self.row.status is RunStatus.RUNNING:
+                    # It may have fired before the clock was set back.
+                    self.change.timers_set.append(timer)
         interrupted = [call for call in self._wanted if call.id in self.history.interrupted]
         for call in interrupted:
             self._wanted.remove(call)
@@ -468,7 +475,7 @@ class Run:
             if frame.f_code.co_filename == self.scope.table.file:
                 return f"{frame.f_code.co_filename}:{frame.f_lineno}"
             frame = frame.f_back
-        return self._awaiting_line() or self.scope.table.file
+        return self._awaiting_line() or definition_line(self.scope)
 
     def _awaiting_line(self) -> str | None:
         """file:line of the innermost await in the workflow's file that the body stands at."""
@@ -539,6 +546,9 @@ class Run:
         """Hands the turn's change to the log."""
         change = self.change
         if change.events or change.run or change.timers_set or change.timers_cleared or change.hooks:
+            if change.timers_set and change.timers_cleared:
+                # Armed and given up in one turn. The log clears before it sets, so the row would stay behind.
+                change.timers_set = [timer for timer in change.timers_set if timer not in change.timers_cleared]
             self.change = Change(run_id=self.run_id)
             self.host.append(self, change, self.seq)
 
@@ -654,9 +664,8 @@ class Run:
             try:
                 value = call.decode(event.data or b"null")
             except ValueError as error:
-                return self._halt_at(
-                    event, f"its recorded output no longer fits the annotation of {call.callee}: {error}"
-                )
+                why = f"its recorded output no longer fits the annotation of {call.callee}: {error}"
+                return self._halt_at(event, why, rule="other-output", line=call.line)
         call.set_result(value)
 
     def _fits(self, call: Call, event: Event, *, pooled: bool) -> bool:
@@ -667,13 +676,16 @@ class Run:
         if pooled and not self.history.is_strict(event):
             return True
         if meta.callee and meta.callee != call.callee:
-            self._halt_at(event, f"the code calls {call.callee} there ({call.line}), not {meta.callee}")
+            why = f"the code calls {call.callee} there ({call.line}), not {meta.callee}"
+            self._halt_at(event, why, rule="other-callee", line=call.line)
             return False
         if meta.after and meta.after != call.after:
             self._halt_at(
                 event,
                 f"it was asked for after event {meta.after}, the code asks for it after event {call.after} "
                 f"({call.line})",
+                rule="moved",
+                line=call.line,
             )
             return False
         accepted = event.seq < self.history.drift_accepted_before
@@ -683,7 +695,8 @@ class Run:
                 f"{ending.shorten(event.input)}, the code asks for it with {ending.shorten(call.input)} "
                 f"({call.line}). Nothing was executed; the run is held. Restore the code and "
                 f"`ksl runs retry {self.run_id}`, or accept the recorded outcome with "
-                f"`ksl runs release {self.run_id} --accept-drift`."
+                f"`ksl runs release {self.run_id} --accept-drift`.",
+                line=call.line,
             )
             return False
         return True
@@ -710,7 +723,9 @@ class Run:
             if event.type == type and event.step == step:
                 self._cursor += 1
                 return event
-            self._halt_at(event, f"the code asked for {_described(type, step)} there ({self.body_line()})")
+            self._halt_at(
+                event, f"the code asked for {_described(type, step)} there ({self.body_line()})", emitted=step
+            )
             raise Halt
         return self.record(type, step, data=data, input=input, meta=meta)
 
@@ -799,12 +814,24 @@ class Run:
         self.row = replace(row, seq=self.seq)
         self.change.run = self.row
 
-    def _halt_at(self, event: Event, why: str) -> None:
+    def _halt_at(
+        self, event: Event, why: str, *, rule: str = "", line: str = "", emitted: str | None = None
+    ) -> None:
         if self.halted is None:
+            rule = rule or broken_rule(
+                event,
+                self.history.current[self._cursor :],
+                asked=[*self.asked, *((emitted,) if emitted else ())],
+                ended=self.main is not None and self.main.done(),
+                table=self.scope.table,
+                tables=self._tables,
+            )
             self.halted = ReplayMismatch(
                 f"run {self.run_id}: its history has {_described(event.type, event.step)} at event {event.seq}, but "
                 f"{why}. Nothing was executed; the run is held. Restore the code it was started with and "
-                f"`ksl runs retry {self.run_id}`."
+                f"`ksl runs retry {self.run_id}`.",
+                rule=rule,
+                line=line or self.body_line(),
             )
 
 
