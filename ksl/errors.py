@@ -184,16 +184,27 @@ class ReplayMismatch(AskPerson):
     """The code asked for something other than what this run's history holds.
 
     The run is held, not failed: its history is intact, and the old code lets it go on.
-    Raised only while replaying.
+    Raised only while replaying. `rule` names the likeliest edit: "step-removed", "step-added", "moved",
+    "other-callee", "other-output", "ended-early". `line` is where the code stood, file:line.
     """
 
     code = "KSL401"
+
+    def __init__(self, message: str, *, rule: str = "", line: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.line = line
 
 
 class InputDrift(AskPerson):
     """A recorded step was asked for again with another input."""
 
     code = "KSL402"
+
+    def __init__(self, message: str, *, rule: str = "drift", line: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.line = line
 
 
 class UnknownSite(FixCode):
@@ -288,6 +299,7 @@ class WorkflowGone(AskPerson):
     """A run's workflow is no longer in the project."""
 
     code = "KSL417"
+    rule = "workflow-removed"
 
 
 class RunTimedOut(FixCode):

@@ -405,7 +405,11 @@ class Run:
             event = self._emit("step_completed", step, data=data, input=call.input, meta=meta)
         else:
             failure = failures.failure_data(error, step=step, attempts=1)
-            meta = replace(meta, fatal=failures.is_final(error))
+            # A group of failures, or a timeout, has no one cause that could name what is to run again.
+            reopens = failures.reopened_steps(error)
+            if not reopens and failures.timed_out(error) and self.fired_timer is not None:
+                reopens = [self.fired_timer]
+            meta = replace(meta, fatal=failures.is_final(error), reopens=tuple(reopens))
             event = self._emit(
                 "step_failed", step, data=failures.encode(failure), input=call.input, meta=meta
             )
