@@ -73,6 +73,7 @@ def step_failure(event: Event) -> StepFailed:
     )
     error.data = data  # type: ignore[attr-defined]
     error.fatal = event.meta is not None and event.meta.fatal  # type: ignore[attr-defined]
+    error.reopens = event.meta.reopens if event.meta is not None else ()  # type: ignore[attr-defined]
     return error
 
 
@@ -107,6 +108,7 @@ def reopened_steps(error: BaseException) -> list[str]:
     for each in _family(error):
         if isinstance(each, StepFailed):
             found[each.step_id] = None
+            found.update(dict.fromkeys(getattr(each, "reopens", ())))
             data: Json = getattr(each, "data", None) or {}
             cause: Json | None = data.get("cause")
             while cause:
