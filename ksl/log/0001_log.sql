@@ -25,6 +25,10 @@ CREATE TABLE event (
 
 CREATE UNIQUE INDEX event_by_run ON event (run_id, seq);
 
+-- Whether a deleted event's value is still somebody else's.
+CREATE INDEX event_by_data_blob ON event (data_blob) WHERE data_blob IS NOT NULL;
+CREATE INDEX event_by_input_blob ON event (input_blob) WHERE input_blob IS NOT NULL;
+
 CREATE TABLE blob (
     hash    BLOB PRIMARY KEY,
     content BLOB NOT NULL
@@ -56,6 +60,7 @@ CREATE TABLE run (
 CREATE INDEX run_by_status ON run (status);
 CREATE INDEX run_by_workflow ON run (workflow);
 CREATE INDEX run_by_origin ON run (origin) WHERE origin IS NOT NULL;
+CREATE INDEX run_finished ON run (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
 CREATE INDEX run_by_key ON run (workflow, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE timer (
@@ -100,4 +105,5 @@ SELECT run_id,
        coalesce(input, (SELECT CAST(content AS TEXT) FROM blob WHERE hash = event.input_blob))  AS input,
        meta
 FROM event
+WHERE run_id <> ''    -- see ksl/log/pruning.py
 ORDER BY run_id, seq;

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ksl.log import rows
 from ksl.log.store import Change
 from ksl.records import HookRow, RunRow, TimerRow
+
+T = TypeVar("T")
 
 EVENTS_MAX = 2_000
 BYTES_MAX = 1024 * 1024
@@ -39,7 +41,7 @@ def fits(changes: Sequence[Change]) -> int:
 
 def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     """Stores all of them or, raising what sqlite3 raised, none."""
-    _in_transaction(connection, lambda cursor: _write(cursor, changes))
+    in_transaction(connection, lambda: _write(connection.cursor(), changes))
 
 
 def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[int, Exception]:
@@ -51,7 +53,8 @@ def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -
     refused: dict[int, Exception] = {}
     runs: dict[str, Exception] = {}
 
-    def each(cursor: sqlite3.Cursor) -> None:
+    def each() -> None:
+        cursor = connection.cursor()
         for index, change in enumerate(changes):
             if change.run_id in runs:
                 refused[index] = runs[change.run_id]
@@ -64,7 +67,7 @@ def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -
                 refused[index] = runs[change.run_id] = error
             cursor.execute("RELEASE change")
 
-    _in_transaction(connection, each)
+    in_transaction(connection, each)
     return refused
 
 
@@ -80,12 +83,13 @@ CONTENT_ERRORS = (
 )
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Cursor], None]) -> None:
+def in_transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
     cursor = connection.cursor()
     cursor.execute("BEGIN IMMEDIATE")
     try:
-        work(cursor)
+        result = work()
         cursor.execute("COMMIT")
+        return result
     except BaseException:
         if connection.in_transaction:
             cursor.execute("ROLLBACK")

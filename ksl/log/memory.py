@@ -7,13 +7,13 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from ksl.errors import KslError
+from ksl.errors import KslError, TryAgain
 from ksl.log.cursor import place
 from ksl.log.histogram import Histogram
-from ksl.log.mishaps import closed, refused
+from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
-from ksl.log.store import Change, FeedRow, Page, StoreStats
-from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, WorkflowSize
+from ksl.records import FINISHED, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 
 class MemoryStore:
@@ -24,6 +24,8 @@ class MemoryStore:
         self._pending: list[Change] = []
         self._refusal: KslError | None = None
         self._watchers: list[Callable[[], None]] = []
+        self._troubled: list[Callable[[], None]] = []
+        self.trouble: KslError | None = None
         self._tables = _Tables()
         self._batches = 0
         self.failed: asyncio.Future[KslError] = self._loop.create_future()
@@ -50,8 +52,26 @@ class MemoryStore:
             if not self.failed.done():
                 self.failed.set_result(error)
         lost, self._pending = self._pending, []
+        if isinstance(error, TryAgain):
+            self.trouble = error
+            for watcher in tuple(self._troubled):
+                self._call(watcher)
         for change in lost:
             self._lose(change, error)
+
+    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._troubled.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._troubled:
+                self._troubled.remove(callback)
+
+        return unsubscribe
+
+    async def probe(self) -> bool:
+        if self._refusal is None:
+            self.trouble = None
+        return self._refusal is None
 
     def wake_on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._watchers.append(callback)
@@ -74,7 +94,7 @@ class MemoryStore:
         outcomes: list[tuple[Change, KslError | None]] = []
         broken: dict[str, KslError] = {}
         for change in changes:
-            error = broken.get(change.run_id)
+            error = gone(change.run_id) if change.run_id in self._tables.gone else broken.get(change.run_id)
             if error is None:
                 try:
                     self._tables.store(change)
@@ -82,6 +102,7 @@ class MemoryStore:
                     error = broken[change.run_id] = refused(reason, change.run_id)
             outcomes.append((change, error))
         self._batches += bool(changes)
+        self.trouble = None
         for change, error in outcomes:
             if error is not None:
                 self._lose(change, error)
@@ -142,8 +163,12 @@ class MemoryStore:
         }
 
     async def feed(self, after: int, *, limit: int = 1000) -> list[FeedRow]:
-        feed = self._tables.feed[after : after + limit]
-        return [FeedRow(place, event) for place, event in enumerate(feed, start=after + 1)]
+        later = enumerate(self._tables.feed[after:], start=after + 1)
+        return list(islice((FeedRow(place, event) for place, event in later if event is not None), limit))
+
+    async def newest_seq(self, run_id: str) -> int:
+        history = self._tables.histories.get(run_id)
+        return history[-1].seq if history else 0
 
     async def feed_end(self) -> int:
         return len(self._tables.feed)
@@ -181,10 +206,38 @@ class MemoryStore:
             wal_bytes=0,
         )
 
+    async def prune(self, before_ms: int, *, limit: int) -> Pruned:
+        await self.flush()
+        old = self._tables.finished_before(before_ms)
+        taken = [run.run_id for run in sorted(old, key=lambda run: run.finished_at_ms or 0)[:limit]]
+        return Pruned(tuple(taken), self._tables.delete(taken), more=len(old) > len(taken))
+
+    async def prunable(self, before_ms: int) -> int:
+        return len(self._tables.finished_before(before_ms))
+
+    async def reclaim(self, *, pages: int, keep_pages: int) -> bool:
+        return False
+
+    async def size(self) -> StoreSize:
+        tables = self._tables
+        counted: dict[str, WorkflowSize] = {}
+        for run in tables.runs.values():
+            known = counted.get(run.workflow, WorkflowSize(run.workflow, 0, 0))
+            events = known.events + len(tables.histories.get(run.run_id, ()))
+            counted[run.workflow] = WorkflowSize(run.workflow, known.runs + 1, events)
+        rows = {
+            "event": sum(len(history) for history in tables.histories.values()),
+            "run": len(tables.runs),
+            "hook": len(tables.hooks),
+            "timer": len(tables.timers),
+        }
+        return StoreSize(0, 0, 0, rows, sorted(counted.values(), key=lambda size: -size.events))
+
 
 class _Tables:
     def __init__(self) -> None:
-        self.feed: list[Event] = []
+        self.feed: list[Event | None] = []  # None: deleted, so that the others keep their places
+        self.gone: set[str] = set()
         self.histories: dict[str, list[Event]] = {}
         self.runs: dict[str, RunRow] = {}  # in order of creation: replacing a value keeps a key's place
         self.hooks: dict[bytes, HookRow] = {}
@@ -215,6 +268,25 @@ class _Tables:
         for hook in change.hooks:
             self.hooks[hook.token_hash] = hook
 
+    def finished_before(self, moment_ms: int) -> list[RunRow]:
+        return [
+            run
+            for run in self.runs.values()
+            if run.status in FINISHED and run.finished_at_ms is not None and run.finished_at_ms < moment_ms
+        ]
+
+    def delete(self, run_ids: Sequence[str]) -> int:
+        """Returns how many events that were."""
+        taken = set(run_ids)
+        self.gone |= taken
+        for run_id in taken:
+            del self.runs[run_id]
+        self.hooks = {key: hook for key, hook in self.hooks.items() if hook.run_id not in taken}
+        for timer in [timer for timer in self.timers if timer.run_id in taken]:
+            self._clear(timer)
+        self.feed = [None if event is not None and event.run_id in taken else event for event in self.feed]
+        return sum(len(self.histories.pop(run_id, ())) for run_id in taken)
+
     def _clear(self, timer: TimerRow) -> None:
         known = self._timers.pop(timer_key(timer), None)
         if known is not None:
@@ -231,4 +303,5 @@ def _matches(run: RunRow, where: RunFilter) -> bool:
         and (not where.statuses or run.status in where.statuses)
         and (where.since_ms is None or run.created_at_ms >= where.since_ms)
         and where.origin in (None, run.origin)
+        and (not where.code_but or (run.workflow, run.code_version or "") not in where.code_but)
     )

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ksl.errors import ChangeRefused, KslError, StoreBusy, StoreFailed, StoreFull
+from ksl.errors import ChangeRefused, KslError, StoreBusy, StoreFailed, StoreFull, UnknownRun
 
 # Beside SQLITE_FULL: a full disk while the WAL's index grows, and file systems with quotas.
 _PERHAPS_FULL = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
@@ -47,6 +47,13 @@ def refused(error: Exception, run_id: str) -> ChangeRefused:
     return ChangeRefused(
         f"run {run_id}: the log refused a change: {error}. Nothing of it was stored; other runs are not"
         " affected. This is a mistake in ksl: please report it."
+    )
+
+
+def gone(run_id: str) -> UnknownRun:
+    return UnknownRun(
+        f"run {run_id} had finished and was deleted at this moment, by retention or `ksl prune`. What was just"
+        " asked of it was not stored."
     )
 
 

@@ -16,6 +16,7 @@ from ksl.log import rows
 from ksl.log.connection import Link
 from ksl.log.cursor import place
 from ksl.log.mishaps import closed, read_mishap
+from ksl.log.pruning import OLD_COUNT
 from ksl.log.store import FeedRow, Page
 from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -30,8 +31,9 @@ ENDS = f"""
         (SELECT max(seq) FROM event WHERE run_id = run)
     )
     ORDER BY place, seq"""
-FEED = f"SELECT id, run_id, {rows.EVENT_COLUMNS} FROM event WHERE id > ? ORDER BY id LIMIT ?"
+FEED = f"SELECT id, run_id, {rows.EVENT_COLUMNS} FROM event WHERE id > ? AND seq > 0 ORDER BY id LIMIT ?"
 FEED_END = "SELECT max(id) FROM event"
+NEWEST_SEQ = "SELECT max(seq) FROM event WHERE run_id = ?"
 RUN = f"SELECT {rows.RUN_COLUMNS} FROM run WHERE run_id = ?"
 RUN_BY_KEY = (
     f"SELECT {rows.RUN_COLUMNS} FROM run WHERE workflow = ? AND idempotency_key = ? ORDER BY id LIMIT 1"
@@ -142,6 +144,14 @@ class Reader:
         row = await self._one(FEED_END)
         return 0 if row is None else row[0] or 0
 
+    async def newest_seq(self, run_id: str) -> int:
+        row = await self._one(NEWEST_SEQ, (run_id,))
+        return 0 if row is None else row[0] or 0
+
+    async def prunable(self, before_ms: int) -> int:
+        row = await self._one(OLD_COUNT, (before_ms,))
+        return 0 if row is None else row[0]
+
     async def hook(self, token_hash: bytes) -> HookRow | None:
         row = await self._one(HOOK, (token_hash,))
         return None if row is None else HookRow(*row)
@@ -198,6 +208,11 @@ def runs_question(where: RunFilter, status: RunStatus | None) -> tuple[str, tupl
     if where.origin is not None:
         terms.append("origin = ?")
         values.append(where.origin)
+    if where.code_but:
+        # One walk for all workflows, those that are gone among them.
+        pairs = ", ".join(["(?, ?)"] * len(where.code_but))
+        terms.append(f"(workflow, ifnull(code_version, '')) NOT IN (VALUES {pairs})")
+        values.extend(value for pair in where.code_but for value in pair)
     terms.append("id < ?")
     sql = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE {' AND '.join(terms)} ORDER BY id DESC LIMIT ?"
     return sql, tuple(values)

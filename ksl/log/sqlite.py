@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ksl.errors import KslError, StoreFailed
+from ksl.log import pruning, sizes
+from ksl.log.batch import in_transaction
 from ksl.log.connection import Link, LogConnection
+from ksl.log.mishaps import read_mishap
 from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
-from ksl.log.store import Change, FeedRow, Page, StoreStats
-from ksl.log.suspects import mark_closed
+from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats
+from ksl.log.suspects import mark_closed, put
 from ksl.log.writer import Writer
 from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -125,6 +127,9 @@ class SqliteStore:
     async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
         return await self._reader.ends(run_ids)
 
+    async def newest_seq(self, run_id: str) -> int:
+        return await self._reader.newest_seq(run_id)
+
     async def feed(self, after: int, *, limit: int = 1000) -> list[FeedRow]:
         return await self._reader.feed(after, limit=limit)
 
@@ -151,9 +156,47 @@ class SqliteStore:
             pending=writer.pending if writer else 0,
             commit_seconds=writer.latency.cumulative() if writer else (),
             commit_seconds_sum=writer.latency.sum_s if writer else 0.0,
-            database_bytes=_size(self._path),
-            wal_bytes=_size(Path(f"{self._path}-wal")),
+            database_bytes=sizes.file_bytes(self._path),
+            wal_bytes=sizes.file_bytes(f"{self._path}-wal"),
         )
+
+    async def prune(self, before_ms: int, *, limit: int) -> Pruned:
+        writes = self._writes
+
+        def piece(connection: LogConnection) -> Pruned:
+            return in_transaction(connection, lambda: pruning.prune(connection, before_ms, limit))
+
+        return await writes.ask(piece, then=lambda pruned: writes.forget(pruned.run_ids))
+
+    async def prunable(self, before_ms: int) -> int:
+        return await self._reader.prunable(before_ms)
+
+    async def reclaim(self, *, pages: int, keep_pages: int) -> bool:
+        return await self._writes.ask(lambda connection: pruning.reclaim(connection, pages, keep_pages))
+
+    async def size(self) -> StoreSize:
+        # A connection of its own: counting takes seconds where there is much, and others have questions too.
+        link = await open_reader(self._path)
+        try:
+            return await link.ask(lambda connection: sizes.measure(connection, self._path))
+        except sqlite3.Error as error:
+            raise read_mishap(error, self._path) from error
+        finally:
+            await link.close()
+
+    @property
+    def trouble(self) -> KslError | None:
+        return self._writer.trouble if self._writer is not None else None
+
+    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._writes.wake_on_trouble(callback)
+
+    async def probe(self) -> bool:
+        try:
+            await self._writes.ask(lambda connection: put(connection, "probe", 1))
+        except KslError:
+            return False
+        return True
 
 
 def _finish(connection: LogConnection) -> None:
@@ -162,10 +205,3 @@ def _finish(connection: LogConnection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
         raise StoreFailed(f"closing the log failed: {error}. Everything acknowledged is stored.") from error
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

@@ -59,6 +59,28 @@ class StoreStats(msgspec.Struct, frozen=True):
     wal_bytes: int
 
 
+class Pruned(msgspec.Struct, frozen=True):
+    """What one call of `prune` deleted."""
+
+    run_ids: tuple[str, ...]
+    events: int
+    more: bool  # there is more to delete, or there may be
+
+
+class WorkflowSize(msgspec.Struct, frozen=True):
+    workflow: str
+    runs: int
+    events: int
+
+
+class StoreSize(msgspec.Struct, frozen=True):
+    database_bytes: int
+    wal_bytes: int
+    free_bytes: int  # of the database: pages that hold nothing, for reuse or to be given back
+    rows: dict[str, int]  # per table
+    workflows: list[WorkflowSize]  # those with the most events
+
+
 class Store(Protocol):
     """Times are Unix milliseconds, UTC. Reads see what is committed, nothing newer.
 
@@ -118,6 +140,10 @@ class Store(Protocol):
         """First and newest event of each run that has any: where input, output and error are."""
         ...
 
+    async def newest_seq(self, run_id: str) -> int:
+        """Of the run's newest event, damaged or not; 0 where it has none."""
+        ...
+
     async def feed(self, after: int, *, limit: int = 1000) -> list[FeedRow]: ...
 
     async def feed_end(self) -> int:
@@ -138,3 +164,38 @@ class Store(Protocol):
     async def next_timer_ms(self) -> int | None: ...
 
     async def stats(self) -> StoreStats: ...
+
+    async def prune(self, before_ms: int, *, limit: int) -> Pruned:
+        """Deletes runs that finished before the moment, oldest first, with their events, hooks, timers and the
+        values that nobody else refers to: at most `limit` runs, and a bounded number of events.
+
+        A change of a run that is gone is lost with UnknownRun: whoever made it had read the run before.
+        The feed's places stay as they are. Errors: StoreFull, StoreBusy, StoreFailed; nothing was deleted then.
+        """
+        ...
+
+    async def prunable(self, before_ms: int) -> int:
+        """How many runs finished before the moment."""
+        ...
+
+    async def reclaim(self, *, pages: int, keep_pages: int) -> bool:
+        """Gives at most so many free pages of the file back to the file system, and leaves `keep_pages` for
+        reuse. True while there are more."""
+        ...
+
+    async def size(self) -> StoreSize:
+        """Counts every row: for a person who asks, not for a loop."""
+        ...
+
+    @property
+    def trouble(self) -> KslError | None:
+        """Why the newest write was refused although a later one may succeed: StoreFull, StoreBusy."""
+        ...
+
+    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back on the host loop whenever a write is refused so; returns the unsubscriber."""
+        ...
+
+    async def probe(self) -> bool:
+        """Writes next to nothing: whether the log takes writes. Clears `trouble` if it does."""
+        ...

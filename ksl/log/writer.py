@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
-from ksl.errors import KslError, StoreFailed
+from ksl.errors import KslError, StoreFailed, TryAgain
 from ksl.log import batch
 from ksl.log.checkpoint import WAL_BYTES_MAX, checkpoint
 from ksl.log.connection import Link, LogConnection
 from ksl.log.histogram import Histogram
-from ksl.log.mishaps import closed, refused, write_mishap
+from ksl.log.mishaps import closed, gone, refused, write_mishap
 from ksl.log.store import Change
 
 # Under "process" a commit is no more than a write into the page cache: for so few events the trip to the
 # thread costs more than the commit.
 INLINE_EVENTS_MAX = 16
 IDLE_S = 5.0
+# Runs that were deleted lately, whose changes must find nobody: far more than one can ask about at once.
+_GONE_MAX = 20_000
+
+T = TypeVar("T")
 
 
 class _Batch:
@@ -56,6 +62,28 @@ class _Batch:
                 self.wal_bytes = os.stat(self.wal_path).st_size
 
 
+class _Job:
+    """Work of its own on the writing connection. Made on the loop, done in the thread, told on the loop."""
+
+    __slots__ = ("answer", "error", "result", "then", "wal_bytes", "work")
+
+    def __init__(self, work: Callable[[LogConnection], Any], then: Callable[[Any], None] | None) -> None:
+        self.work = work
+        self.then = then
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.wal_bytes = 0
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def tell(self, error: KslError | None) -> None:
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(self.result)
+        else:
+            self.answer.set_exception(error)
+
+
 class Writer:
     """Use on the loop's thread only. `failed` gets the error after which nothing is stored any more."""
 
@@ -78,6 +106,10 @@ class Writer:
         self._quiet = True  # no batch in flight, and none about to be taken
         self._refusal: StoreFailed | None = None
         self._watchers: list[Callable[[], None]] = []
+        self._troubled: list[Callable[[], None]] = []
+        self._jobs: deque[_Job] = deque()
+        self._job_is_next = False  # of jobs and batches that both wait, they take turns
+        self._gone: dict[str, None] = {}  # runs that were deleted lately
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._appended_settled = 0
         self._wal_bytes_kept = 0
@@ -88,12 +120,29 @@ class Writer:
         self.batches = 0
         self.events = 0
         self.latency = Histogram()
+        self.trouble: KslError | None = None
 
     def append(self, change: Change) -> None:
         self._pending.append(change)
         if self._quiet:
             self._quiet = False
             self._loop.call_soon(self._take)
+
+    async def ask(self, work: Callable[[LogConnection], T], *, then: Callable[[T], None] | None = None) -> T:
+        """Work between two batches, such as deleting; it must leave no transaction open. `then` gets its result
+        on the loop, before another batch is taken. Errors: what a batch's changes would be lost with."""
+        job = _Job(work, then)
+        self._jobs.append(job)
+        if self._quiet:
+            self._quiet = False
+            self._loop.call_soon(self._take)
+        return await job.answer
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """These runs were deleted: what is appended for one of them is lost."""
+        self._gone.update(dict.fromkeys(run_ids))
+        while len(self._gone) > _GONE_MAX:
+            del self._gone[next(iter(self._gone))]
 
     @property
     def pending(self) -> int:
@@ -105,6 +154,15 @@ class Writer:
         def unsubscribe() -> None:
             if callback in self._watchers:
                 self._watchers.remove(callback)
+
+        return unsubscribe
+
+    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._troubled.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._troubled:
+                self._troubled.remove(callback)
 
         return unsubscribe
 
@@ -129,6 +187,18 @@ class Writer:
     def _take(self) -> None:
         if self._refusal is not None:
             self._lose_pending(self._refusal)
+            while self._jobs:
+                self._jobs.popleft().tell(self._refusal)
+            self._rest()
+            return
+        if self._gone:
+            self._lose_changes_of_gone()
+        if self._jobs and (self._job_is_next or not self._pending):
+            self._job_is_next = False
+            self._do(self._jobs.popleft())
+            return
+        self._job_is_next = True
+        if not self._pending:
             self._rest()
             return
         changes, count = self._pending, batch.fits(self._pending)
@@ -151,6 +221,7 @@ class Writer:
                 self._lose(taken, write_mishap(taken.error, self._path))
             else:
                 self.batches += 1
+                self.trouble = None
                 self.latency.observe(self._clock() - taken.started)
                 if taken.refused:
                     self._tell_singly(taken)
@@ -163,14 +234,41 @@ class Writer:
         finally:
             self._in_flight = 0
             self._settled(len(taken.changes))
-            if taken.wal_bytes > max(WAL_BYTES_MAX, self._wal_bytes_kept):
-                self._checkpoint()
+            self._checkpoint_or_rest(taken.wal_bytes)
+
+    def _do(self, job: _Job) -> None:
+        def work(connection: LogConnection) -> None:
+            try:
+                job.result = job.work(connection)
+            except Exception as error:
+                job.error = error
+            with suppress(OSError):
+                job.wal_bytes = os.stat(self._wal_path).st_size
+
+        def done() -> None:
+            error: KslError | None = None
+            if job.error is None:
+                self.batches += 1
+                self.trouble = None
+                if job.then is not None:
+                    job.then(job.result)
             else:
-                self._rest()
+                error = write_mishap(job.error, self._path)
+                self._note(error)
+            job.tell(error)
+            self._checkpoint_or_rest(job.wal_bytes)
+
+        self._link.send(work, done)
+
+    def _checkpoint_or_rest(self, wal_bytes: int) -> None:
+        if wal_bytes > max(WAL_BYTES_MAX, self._wal_bytes_kept):
+            self._checkpoint()
+        else:
+            self._rest()
 
     def _rest(self) -> None:
         """Takes the next batch one turn later, or leaves it to the next append."""
-        if self._pending:
+        if self._pending or self._jobs:
             self._loop.call_soon(self._take)
         else:
             self._quiet = True
@@ -203,11 +301,27 @@ class Writer:
             self._tell_lost(change, runs[change.run_id])
         self._settled(len(behind))
 
-    def _lose(self, taken: _Batch, error: KslError) -> None:
+    def _note(self, error: KslError) -> None:
+        """A write was refused, and what that means for the next one."""
         if isinstance(error, StoreFailed):
             self._refusal = error
             if not self.failed.done():
                 self.failed.set_result(error)
+        elif isinstance(error, TryAgain):
+            self.trouble = error
+            for watcher in tuple(self._troubled):
+                self._call(watcher)
+
+    def _lose_changes_of_gone(self) -> None:
+        late = [change for change in self._pending if change.run_id in self._gone]
+        if late:
+            self._pending = [change for change in self._pending if change.run_id not in self._gone]
+            for change in late:
+                self._tell_lost(change, gone(change.run_id))
+            self._settled(len(late))
+
+    def _lose(self, taken: _Batch, error: KslError) -> None:
+        self._note(error)
         # Whoever appended meanwhile did not know of the loss. Storing that after all would leave a gap.
         behind, self._pending = self._pending, []
         for change in taken.changes:

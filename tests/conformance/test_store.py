@@ -12,8 +12,8 @@ import pytest
 from ksl.errors import BadRequest, ChangeRefused
 from ksl.log.memory import MemoryStore
 from ksl.log.sqlite import SqliteStore
-from ksl.log.store import Change, Store
-from ksl.records import Meta, RunFilter, RunStatus
+from ksl.log.store import Change, Pruned, Store, WorkflowSize
+from ksl.records import FINISHED, Meta, RunFilter, RunStatus
 
 from tests.integration.log.changes import Told, event, hook, put, run, timer
 
@@ -473,3 +473,105 @@ async def test_a_timer_set_and_cleared_in_one_batch_is_gone(store: Store) -> Non
     await put(store, Change("r1", timers_set=[timer(5)]), Change("r1", timers_cleared=[timer(5)]))
 
     assert await store.next_timer_ms() is None
+
+
+# --- deleting what is over
+
+
+def finished(run_id: str, at_ms: int, **fields: Any) -> Change:
+    row = run(run_id, status=RunStatus.SUCCEEDED, seq=2, finished_at_ms=at_ms, **fields)
+    return Change(
+        run_id, [event(run_id, 1), event(run_id, 2)], run=row, hooks=[hook(run_id.encode(), run_id)]
+    )
+
+
+async def test_prune_deletes_finished_runs_with_all_that_is_theirs_oldest_first(store: Store) -> None:
+    await put(store, *[finished(f"r{at_ms}", at_ms, idempotency_key="k") for at_ms in (30, 10, 20, 40)])
+    await put(store, Change("r10", timers_set=[timer(5, "r10")]))
+    assert await store.prunable(31) == 3
+
+    first = await store.prune(31, limit=2)
+    second = await store.prune(31, limit=2)
+
+    assert (first.run_ids, first.events, first.more) == (("r10", "r20"), 4, True)
+    assert (second.run_ids, second.events, second.more) == (("r30",), 2, False)
+    assert [row.run_id for row in (await store.runs(EVERY)).rows] == ["r40"]
+    assert await store.run("r10") is None
+    assert await store.events("r10") == []
+    assert await store.newest_seq("r10") == 0
+    assert await store.ends(["r10", "r40"]) == {"r40": (event("r40", 1), event("r40", 2))}
+    assert [found.run_id for found in await store.hooks(only_open=False)] == ["r40"]
+    assert await store.next_timer_ms() is None
+    assert await store.prunable(31) == 0
+    found = await store.run_by_key("digest", "k")
+    assert found is not None
+    assert found.run_id == "r40"
+
+
+async def test_prune_leaves_every_run_that_is_not_over(store: Store) -> None:
+    unfinished = [status for status in RunStatus if status not in FINISHED]
+    await put(
+        store, *[Change(status, [event(status, 1)], run=run(status, status=status)) for status in unfinished]
+    )
+    await put(store, Change("again", [event("again", 1)], run=run("again", status=RunStatus.QUEUED)))
+
+    assert await store.prune(10**15, limit=100) == Pruned((), 0, more=False)
+    assert await store.prunable(10**15) == 0
+
+
+async def test_prune_keeps_the_places_of_the_feed(store: Store) -> None:
+    await put(store, finished("old", 1), Change("young", [event("young", 1)]), finished("older", 0))
+    end = await store.feed_end()
+
+    await store.prune(10, limit=10)
+    await put(store, Change("young", [event("young", 2)]))
+    feed = await store.feed(0)
+
+    assert [(row.event.run_id, row.event.seq) for row in feed] == [("young", 1), ("young", 2)]
+    assert feed[0].rowid == 3
+    assert feed[1].rowid > end
+    assert [row.event.seq for row in await store.feed(end)] == [2]
+
+
+async def test_prune_deletes_values_kept_aside_unless_another_run_has_them_too(store: Store) -> None:
+    large = b'"' + b"x" * 100_000 + b'"'
+    mine = Change(
+        "r1", [event("r1", 1, data=large)], run=run("r1", status=RunStatus.FAILED, finished_at_ms=1)
+    )
+    theirs = Change("r2", [event("r2", 1, input=large)], run=run("r2"))
+    await put(store, mine, theirs)
+
+    await store.prune(10, limit=10)
+
+    assert await store.events("r2") == [event("r2", 1, input=large)]
+
+
+async def test_a_change_of_a_run_that_was_just_deleted_is_lost(store: Store) -> None:
+    await put(store, finished("r1", 1))
+    await store.prune(10, limit=10)
+    told = Told()
+
+    store.append(told.watch(Change("r1", [event("r1", 3)], run=run("r1")), "late"))
+    store.append(told.watch(Change("r2", [event("r2", 1)]), "other"))
+    await store.flush()
+
+    assert told.words == [("late", "UnknownRun"), "other"]
+    assert await store.run("r1") is None
+    assert await store.events("r1") == []
+
+
+async def test_size_counts_rows_and_names_the_biggest_workflows(store: Store) -> None:
+    await put(store, finished("a", 1), finished("b", 1, workflow="small"), finished("c", 1))
+
+    size = await store.size()
+
+    assert {name: size.rows[name] for name in ("event", "run", "hook", "timer")} == {
+        "event": 6, "run": 3, "hook": 3, "timer": 0,
+    }  # fmt: skip
+    assert size.workflows == [WorkflowSize("digest", 2, 4), WorkflowSize("small", 1, 2)]
+
+
+async def test_a_log_that_takes_writes_has_no_trouble(store: Store) -> None:
+    assert await store.probe()
+    assert store.trouble is None
+    assert not await store.reclaim(pages=10, keep_pages=1_000_000)

@@ -1,0 +1,78 @@
+"""Finished runs are kept so long and no longer.
+
+Deleting goes in small transactions with pauses between, so that a commit of a run waits for one of them at most.
+The file then gives its free pages back, but for a few that the next runs take up at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from ksl.errors import KslError
+from ksl.log.checkpoint import WAL_BYTES_MAX
+from ksl.log.store import Store
+
+RUNS_MAX = 200  # deleted in one transaction
+PAGES_MAX = 1_000  # given back in one transaction: 4 MiB
+SPARE_PAGES = 1_024  # left for reuse: to cut and to lengthen the file every minute is work for nothing
+PAUSE_S = 0.02
+LOOK_S = 30.0
+# Deleting writes to the WAL too. While a reader keeps that from being moved into the database, it can wait.
+_WAL_BYTES_MAX = 2 * WAL_BYTES_MAX
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int: ...
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    runs: int
+    events: int
+
+
+class RetentionLoop:
+    """Deletes runs that finished longer than `keep_s` ago; 0 keeps for ever."""
+
+    def __init__(self, *, store: Store, clock: Clock, keep_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._keep_ms = round(keep_s * 1000)
+        self._reclaiming = False
+
+    async def run(self) -> None:
+        if not self._keep_ms:
+            return
+        while True:
+            try:
+                goes_on = await self.once(self._clock.now_ms())
+            except KslError:
+                goes_on = False  # the disk is full or somebody locks it: others say so, and this can wait
+            await asyncio.sleep(PAUSE_S if goes_on else LOOK_S)
+
+    async def once(self, now_ms: int) -> bool:
+        """One piece of the work; True while there is more. Errors: those of `Store.prune`."""
+        if not self._keep_ms or (await self._store.stats()).wal_bytes > _WAL_BYTES_MAX:
+            return False
+        if self._reclaiming:
+            self._reclaiming = await self._store.reclaim(pages=PAGES_MAX, keep_pages=SPARE_PAGES)
+            return self._reclaiming
+        pruned = await self._store.prune(now_ms - self._keep_ms, limit=RUNS_MAX)
+        self._reclaiming = bool(pruned.events) and not pruned.more
+        return pruned.more or self._reclaiming
+
+
+async def prune(store: Store, *, before_ms: int) -> Deleted:
+    """All of it now, for a person who asked, down to the last free page. Others' commits go between."""
+    runs = events = 0
+    while True:
+        pruned = await store.prune(before_ms, limit=RUNS_MAX)
+        runs += len(pruned.run_ids)
+        events += pruned.events
+        if not pruned.more:
+            break
+    while await store.reclaim(pages=PAGES_MAX, keep_pages=0):
+        pass
+    return Deleted(runs, events)
