@@ -6,6 +6,7 @@ Everything with a choice in it comes in as an argument or is made here: clock, r
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import secrets
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ksl.engine.behind import Behind
 from ksl.engine.clock import SystemClock
 from ksl.engine.engine import Engine
 from ksl.engine.host import Clock, Limits
@@ -24,7 +26,7 @@ from ksl.engine.logs import Line
 from ksl.engine.operations import Operations, Started
 from ksl.engine.tokens import TokenKeys
 from ksl.engine.watchdog import Watchdog
-from ksl.errors import KslError, PoisonRun, StoreUnopenable
+from ksl.errors import ChangeRefused, KslError, PoisonRun, StoreUnopenable, TryAgain
 from ksl.log.lock import FolderLock
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Store
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from ksl.build.config import Settings
     from ksl.build.discover import Project
 
+_log = logging.getLogger("ksl.runtime")
 DEATHS_MAX = 5  # deaths of the process during a run, with no progress between, before the run is held
 _LOADS_AT_ONCE = 64
 _INPUTS_KEPT_MAX = 10_000  # of queued runs; the rest is read from the log when its turn comes
@@ -102,6 +105,8 @@ class Runtime:
             workspaces_root=settings.data_folder / "workspaces",
         )
         self.engine.on_end = self._ended
+        self.engine.on_loss = self._lost
+        self._behind = Behind(store=store, take_up=self._take_up)
         self._operations = Operations(self.engine, new_id=new_id, admit=self._admit)
         self._watchdog = Watchdog(self._loop)
 
@@ -161,10 +166,10 @@ class Runtime:
     async def close(self, *, drain_s: float = 10.0) -> None:
         """Takes no new work, lets steps in flight finish for up to `drain_s` and records them, then stops."""
         self.engine.stopping = True
-        if not self.failed.done():
-            await self.engine.attempts.drain(drain_s)
-            await asyncio.sleep(0)
-            await self.store.flush()
+        await self._behind.stop()
+        await self.engine.attempts.drain(0 if self.failed.done() else drain_s)
+        await asyncio.sleep(0)
+        await self.store.flush()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -326,6 +331,8 @@ class Runtime:
             reason = str(self.failed.result())
         elif self.engine.stopping:
             reason = "the server is stopping"
+        elif self._behind.mishap is not None:
+            reason = str(self._behind.mishap)
         return {"ready": reason is None, "reason": reason}
 
     def figures(self) -> Figures:
@@ -381,8 +388,8 @@ class Runtime:
         async with self._loading:
             try:
                 await self.engine.load(run_id)
-            except KslError:
-                return  # it is held, and says why
+            except KslError as error:
+                self.engine.lost(run_id, error)  # else it is held, and says why
 
     def _admit(self, row: RunRow, input: bytes | None) -> None:
         """Puts a queued run in line. `input` where it is at hand and the run has never begun."""
@@ -392,6 +399,8 @@ class Runtime:
         data = input
 
         def granted() -> None:
+            if self.engine.stopping:
+                return  # it stays queued, for the next start
             if data is not None:
                 self.engine.begin(row, data)
             else:
@@ -403,8 +412,9 @@ class Runtime:
         try:
             async with self._loading:
                 await self.engine.begin_again(run_id)
-        except KslError:
+        except KslError as error:
             self._slots.release(run_id)
+            self.engine.lost(run_id, error)
 
     def _timer_due(self, timer: TimerRow) -> None:
         if not self._serve and timer.run_id not in self._touched:
@@ -416,8 +426,40 @@ class Runtime:
         else:
             self.engine.timer_due(timer)
 
+    def _lost(self, run_id: str | None, error: KslError) -> None:
+        if isinstance(error, TryAgain):
+            self._behind.add(run_id, error)
+        elif isinstance(error, ChangeRefused) and run_id is not None:
+            self._spawn(self._hold_refused(run_id, error))
+
+    async def _take_up(self, run_id: str) -> None:
+        """A run whose newest turn was not stored goes on from what is."""
+        await self.store.flush()
+        row = await self.store.run(run_id)
+        if row is None or row.status in FINISHED or row.status is RunStatus.HELD:
+            return
+        if row.status is not RunStatus.QUEUED:
+            await self.engine.load(run_id)
+        elif row.due_ms is None:
+            self._admit(row, None)
+        else:
+            self._timers.set([TimerRow(row.due_ms, run_id, "", "run_retry", boot=self.boot)])
+
+    async def _hold_refused(self, run_id: str, error: KslError) -> None:
+        """A change that the log will never take: going on would only bring it again."""
+        await self.store.flush()
+        row = await self.store.run(run_id)
+        if row is not None and row.status not in FINISHED and row.status is not RunStatus.HELD:
+            if run_id not in self.engine.live:
+                await self.engine.hold(row, error)
+
     async def _retry_due(self, timer: TimerRow) -> None:
-        row = await self.store.run(timer.run_id)
+        await self.store.flush()  # a short backoff may be over before its beginning is stored
+        try:
+            row = await self.store.run(timer.run_id)
+        except KslError as error:
+            self.engine.lost(timer.run_id, error)
+            return
         if row is not None and row.status is RunStatus.QUEUED and row.due_ms == timer.due_ms:
             self._admit(row, None)
 
@@ -437,9 +479,15 @@ class Runtime:
         task: asyncio.Task[None] = self._loop.create_task(coro)  # type: ignore[arg-type]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_report)
 
     def _public_url(self) -> str:
         return self.settings.server.public_url or self.url
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a task of the runtime failed", exc_info=error)
 
 
 def new_run_id() -> str:

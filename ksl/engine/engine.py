@@ -83,6 +83,8 @@ class Engine:
         )
         self.live: OrderedDict[str, Run] = OrderedDict()
         self.on_end: Callable[[str], None] | None = None
+        # A change was not stored; the run's id where it is to go on.
+        self.on_loss: Callable[[str | None, KslError], None] | None = None
         self._slots = slots
         self._timers = timers
         self._public_url = public_url
@@ -105,7 +107,8 @@ class Engine:
         """A queued run from the log, its slot granted."""
         run = await self.load(run_id)
         if run.row.status is not RunStatus.QUEUED or run.main is not None:
-            self._slots.release(run_id)
+            if not run.has_slot:
+                self._slots.release(run_id)
             return
         run.has_slot = True
         self._loop.call_soon(self._guard, run, partial(self._begin, run))
@@ -207,6 +210,7 @@ class Engine:
             run = await self.load(timer.run_id)
         except KslError as error:
             _log.warning("%s %s", error.code, error)
+            self.lost(timer.run_id, error)
             return
         if run.main is None:
             if run.row.status is not RunStatus.QUEUED and run.row.status is not RunStatus.HELD:
@@ -351,6 +355,12 @@ class Engine:
             self._forget(run)
         if refused is not None:
             refused(error)
+        self.lost(run.run_id, error)
+
+    def lost(self, run_id: str | None, error: KslError) -> None:
+        """A change was not stored; `run_id` of a run that is to go on from what is."""
+        if self.on_loss is not None and not self.stopping:
+            self.on_loss(run_id, error)
 
     def _trim_soon(self) -> None:
         if not self._trimming and len(self.live) > self._resident_max:

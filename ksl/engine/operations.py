@@ -319,10 +319,15 @@ class Operations:
         event = self._event(row, 1, "run_created", data, Meta(by=by))
         done = _Done(self._loop)
 
+        def lost(error: KslError) -> None:
+            engine.withdraw(row.run_id)  # what was refused must not begin later
+            engine.lost(None, error)
+            done.lost(error)
+
         def create() -> None:
             # In one callback with the admission: run_created and run_started share a commit.
             engine.store.append(
-                Change(run_id=row.run_id, events=[event], run=row, stored=done.stored, lost=done.lost)
+                Change(run_id=row.run_id, events=[event], run=row, stored=done.stored, lost=lost)
             )
             if admit:
                 self._admit(row, data)
@@ -432,7 +437,12 @@ class Operations:
 
     async def _store(self, change: Change) -> None:
         done = _Done(self._loop)
-        change.stored, change.lost = done.stored, done.lost
+
+        def lost(error: KslError) -> None:
+            self._engine.lost(None, error)
+            done.lost(error)
+
+        change.stored, change.lost = done.stored, lost
         self._engine.store.append(change)
         await done.future
 
