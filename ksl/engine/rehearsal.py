@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ksl.engine.history import read_history
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Logs
 from ksl.engine.run import Run
 from ksl.engine.tokens import TokenKeys
-from ksl.errors import KslError, WorkflowGone
-from ksl.log.store import Change
-from ksl.records import Event, RunRow
+from ksl.errors import DamagedEvent, InternalFault, KslError, WorkflowGone
+from ksl.log.store import Change, Store
+from ksl.records import Event, RunFilter, RunRow
 
 if TYPE_CHECKING:
     from ksl.build.discover import Project
     from ksl.engine.call import Call
+
+_PAGE = 500
+
+
+class Rehearsed(NamedTuple):
+    row: RunRow
+    error: KslError | None  # why the run no longer fits, or cannot be read
 
 
 class Stage:
@@ -50,6 +58,43 @@ class Stage:
 
     def hook_url(self, token: str) -> str:
         return f"http://rehearsal/hooks/{token}"
+
+
+async def rehearsals(
+    project: Project, store: Store, where: RunFilter, *, stage: Stage
+) -> AsyncIterator[Rehearsed]:
+    """One run after the other, newest first. The loop turns between them; a page of rows is in memory."""
+    cursor: str | None = None
+    while True:
+        page = await store.runs(where, cursor=cursor, limit=_PAGE)
+        for row in page.rows:
+            yield Rehearsed(row, await _rehearsed(project, store, row, stage))
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+async def _rehearsed(project: Project, store: Store, row: RunRow, stage: Stage) -> KslError | None:
+    try:
+        events = await store.events(row.run_id)
+    except DamagedEvent as error:
+        return error
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[KslError | None] = loop.create_future()
+
+    def act() -> None:
+        try:
+            done.set_result(rehearse(project, row, events, stage=stage))
+        except Exception as error:
+            done.set_result(
+                InternalFault(
+                    f"run {row.run_id}: ksl itself went wrong while rehearsing it ({type(error).__name__}: {error}). "
+                    "Its history is intact; please report it."
+                )
+            )
+
+    loop.call_soon(act)
+    return await done
 
 
 def rehearse(project: Project, row: RunRow, events: Sequence[Event], *, stage: Stage) -> KslError | None:

@@ -61,3 +61,4 @@ class RunFilter(msgspec.Struct, frozen=True):
     statuses: tuple[RunStatus, ...] = ()
     since_ms: int | None = None  # created at or after
     origin: str | None = None  # forks of this run
+    code_but: tuple[tuple[str, str], ...] | None = None  # (workflow, code_version): runs of none of these

@@ -81,6 +81,12 @@ async def _serve(settings: Settings, project: Project, sock: socket.socket, *, d
     stopping = _Stopping(runtime, drain_s)
     try:
         adopt_token(runtime)
+        if runtime.unfit:
+            narrate(
+                f"{count(runtime.unfit, 'run')} that waited no longer fit the code: held, as the log above says. "
+                "`ksl build --runs` tells which edit did it; with the old code back, "
+                "`ksl runs retry --status held` lets them go on."
+            )
         unfinished = await _unfinished(runtime)
         _settle_memory()
 
