@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ksl.engine.answering import Answering
 from ksl.engine.behind import Behind
 from ksl.engine.clock import SystemClock
+from ksl.engine.commits import Commits
 from ksl.engine.engine import Engine
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Line
-from ksl.engine.operations import Operations, Started
+from ksl.engine.mending import Mending
+from ksl.engine.starting import Started, Starting
 from ksl.engine.tokens import TokenKeys
 from ksl.engine.watchdog import Watchdog
 from ksl.errors import ChangeRefused, KslError, PoisonRun, StoreUnopenable, TryAgain
@@ -107,7 +110,10 @@ class Runtime:
         self.engine.on_end = self._ended
         self.engine.on_loss = self._lost
         self._behind = Behind(store=store, take_up=self._take_up)
-        self._operations = Operations(self.engine, new_id=new_id, admit=self._admit)
+        commits = Commits(self.engine)
+        self._starting = Starting(self.engine, commits, new_id=new_id, admit=self._admit)
+        self._answering = Answering(self.engine, commits)
+        self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._admit)
         self._watchdog = Watchdog(self._loop)
 
     @classmethod
@@ -205,7 +211,7 @@ class Runtime:
 
         `admit` False: it is stored only, for a server to advance.
         """
-        started = await self._operations.start(
+        started = await self._starting.start(
             workflow, input, trigger=trigger, idempotency_key=idempotency_key, by=by, admit=admit
         )
         if admit:
@@ -224,20 +230,20 @@ class Runtime:
 
     async def cancel(self, run_id: str, *, reason: str = "", by: str = "", force: bool = False) -> RunRow:
         self._touch(run_id)
-        return await self._operations.cancel(run_id, reason=reason, by=by, force=force)
+        return await self._mending.cancel(run_id, reason=reason, by=by, force=force)
 
     async def retry(self, run_id: str, *, by: str = "") -> RunRow:
         self._touch(run_id)
-        return await self._operations.retry(run_id, by=by)
+        return await self._mending.retry(run_id, by=by)
 
     async def pause(self, run_id: str, *, reason: str = "", by: str = "") -> RunRow:
         """Holds a run: what is in flight is recorded, nothing more begins until it is released."""
-        return await self._operations.pause(run_id, reason=reason, by=by)
+        return await self._mending.pause(run_id, reason=reason, by=by)
 
     async def release(self, run_id: str, *, by: str = "", accept_drift: bool = False) -> RunRow:
         """A held run goes on. `accept_drift`: its record stands, whatever inputs the code gives now."""
         self._touch(run_id)
-        row = await self._operations.release(run_id, by=by, accept_drift=accept_drift)
+        row = await self._mending.release(run_id, by=by, accept_drift=accept_drift)
         self._timers.reload()  # moments that came while it was held
         return row
 
@@ -252,34 +258,34 @@ class Runtime:
     ) -> RunRow:
         """A new run with this one's history up to step `at`; from there on it runs anew. `changes` maps step
         ids to the JSON text of outputs to put in place of the recorded ones."""
-        row = await self._operations.fork(run_id, at=at, changes=changes or {}, input=input, by=by)
+        row = await self._mending.fork(run_id, at=at, changes=changes or {}, input=input, by=by)
         self._touch(row.run_id)
         return row
 
     async def resume(self, token: str, payload: bytes, *, by: str = "", lenient: bool = False) -> HookRow:
         """`lenient`: the payload's values came as strings."""
-        row = await self._operations.hook(token)
+        row = await self._answering.hook(token)
         self._touch(row.run_id)
-        return await self._operations.resume(row.run_id, row.step, payload, by=by, lenient=lenient)
+        return await self._answering.resume(row.run_id, row.step, payload, by=by, lenient=lenient)
 
     async def reject(self, token: str, *, reason: str = "", by: str = "") -> HookRow:
-        row = await self._operations.hook(token)
+        row = await self._answering.hook(token)
         self._touch(row.run_id)
-        return await self._operations.reject(row.run_id, row.step, reason=reason, by=by)
+        return await self._answering.reject(row.run_id, row.step, reason=reason, by=by)
 
     async def resume_hook(self, run_id: str, step: str | None, payload: bytes, *, by: str = "") -> HookRow:
         """For an authenticated user. `step` None: the only hook of the run that waits."""
-        row = await self._operations.waiting_hook(run_id, step)
+        row = await self._answering.waiting_hook(run_id, step)
         self._touch(run_id)
-        return await self._operations.resume(run_id, row.step, payload, by=by, lenient=False)
+        return await self._answering.resume(run_id, row.step, payload, by=by, lenient=False)
 
     async def reject_hook(self, run_id: str, step: str | None, *, reason: str = "", by: str = "") -> HookRow:
-        row = await self._operations.waiting_hook(run_id, step)
+        row = await self._answering.waiting_hook(run_id, step)
         self._touch(run_id)
-        return await self._operations.reject(run_id, row.step, reason=reason, by=by)
+        return await self._answering.reject(run_id, row.step, reason=reason, by=by)
 
     async def hook(self, token: str) -> HookRow:
-        return await self._operations.hook(token)
+        return await self._answering.hook(token)
 
     def hook_url(self, hook: HookRow) -> str:
         """The link of a hook, derived again; for authenticated users."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context as Variables
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -145,6 +146,23 @@ class Attempts:
     def cancel_run(self, run_id: str) -> None:
         for key in [key for key in self._in_flight if key[0] == run_id]:
             self.cancel(*key)
+
+    def leave(self, run_id: str, keep: Callable[[Attempt, Result], None]) -> None:
+        """The run is out of memory for a while: its attempts go on, and `keep` gets what becomes of them."""
+        for attempt in self._in_flight.values():
+            if attempt.run_id == run_id:
+                attempt.done = partial(keep, attempt)
+
+    def adopt(self, run_id: str, call: Call, done: Callable[[Result], None]) -> bool:
+        """Whether an attempt at this very step is under way; its outcome goes to `done` then."""
+        attempt = self._in_flight.get((run_id, call.id))
+        if attempt is None:
+            return False
+        if (attempt.action.slug, attempt.input) != (call.callee, call.input):
+            self.cancel(run_id, call.id)
+            return False
+        attempt.done = done
+        return True
 
     async def drain(self, timeout_s: float) -> int:
         """Waits until nothing is in flight, at most so long; returns how many attempts were cut off."""

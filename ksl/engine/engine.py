@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from ksl.engine import ending, failures
-from ksl.engine.attempts import Attempts, Result
+from ksl.engine.attempts import Attempt, Attempts, Result
 from ksl.engine.history import History, read_history
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Logs
 from ksl.engine.run import Run
 from ksl.engine.tokens import TokenKeys
-from ksl.errors import AskPerson, DamagedEvent, InternalFault, KslError, UnknownRun, WorkflowGone
+from ksl.engine.unstored import Unstored
+from ksl.errors import AskPerson, DamagedEvent, InternalFault, KslError, TryAgain, UnknownRun, WorkflowGone
 from ksl.log.store import Change, Store
 from ksl.records import FINISHED, Event, Meta, RunRow, RunStatus, TimerRow
 
@@ -81,6 +82,7 @@ class Engine:
         self.attempts = Attempts(
             clock=clock, logs=self.logs, payload_max=limits.payload, workspaces_root=workspaces_root
         )
+        self.unstored = Unstored()
         self.live: OrderedDict[str, Run] = OrderedDict()
         self.on_end: Callable[[str], None] | None = None
         # A change was not stored; the run's id where it is to go on.
@@ -248,7 +250,7 @@ class Engine:
                 run.on_stored(seq)
 
             change.stored = stored
-        change.lost = partial(self._lost, run, refused)
+        change.lost = partial(self._lost, run, change.events, refused)
         self.store.append(change)
         if change.timers_set:
             self._timers.set(change.timers_set)
@@ -258,8 +260,16 @@ class Engine:
             self._trim_soon()
 
     def perform(self, run: Run, call: Call, attempt: int) -> None:
-        if not self.stopping:
+        if not self.stopping and not self.goes_on(run, call):
             self.attempts.start(run.run_id, call, attempt, partial(self._attempt_done, run, call))
+
+    def goes_on(self, run: Run, call: Call) -> bool:
+        done = partial(self._attempt_done, run, call)
+        result = self.unstored.take(run.run_id, call)
+        if result is not None:
+            self._loop.call_soon(done, result)
+            return True
+        return self.attempts.adopt(run.run_id, call, done)
 
     def _attempt_done(self, run: Run, call: Call, result: Result) -> None:
         self.post(run, partial(run.attempt_done, call, result))
@@ -307,14 +317,16 @@ class Engine:
         self._forget(run)
 
     def withdraw(self, run_id: str) -> None:
-        """A queued run that is to wait for a slot no longer."""
+        """A run that is not to go on: it waits for no slot, and no outcome is kept for it."""
         self._slots.withdraw(run_id)
+        self.attempts.cancel_run(run_id)
+        self.unstored.drop(run_id)
 
     async def hold(self, row: RunRow, error: KslError) -> None:
         """Holds a run that is not in memory."""
         data = failures.encode(failures.failure_data(error, step=None, attempts=row.attempt))
-        events = await self.store.ends([row.run_id])
-        seq = events[row.run_id][1].seq + 1 if row.run_id in events else row.seq + 1
+        # Not from its events: they may be the damage that it is held for.
+        seq = await self.store.newest_seq(row.run_id) + 1
         event = Event(row.run_id, seq, "run_held", None, self.clock.now_ms(), data, None, Meta())
         held = replace(row, status=RunStatus.HELD, seq=seq, waiting_on=None)
         self.store.append(Change(run_id=row.run_id, events=[event], run=held))
@@ -336,10 +348,13 @@ class Engine:
             run.replaying = False
             self.halted(run, run.halted)
 
-    def _forget(self, run: Run) -> None:
+    def _forget(self, run: Run, *, for_now: bool = False) -> None:
+        """`for_now`: it will be loaded again, so what it has in flight goes on."""
         if self.live.get(run.run_id) is run:
             del self.live[run.run_id]
-        if run.active:
+        if for_now:
+            self.attempts.leave(run.run_id, self._keep)
+        elif run.active:
             self.attempts.cancel_run(run.run_id)
         in_line = run.is_in_line
         run.evict()
@@ -348,11 +363,19 @@ class Engine:
         if run.has_slot:
             self.release_slot(run)
 
-    def _lost(self, run: Run, refused: Callable[[KslError], None] | None, error: KslError) -> None:
+    def _keep(self, attempt: Attempt, result: Result) -> None:
+        self.unstored.keep(attempt.run_id, attempt.step, attempt.action.slug, attempt.input, result)
+
+    def _lost(
+        self, run: Run, events: list[Event], refused: Callable[[KslError], None] | None, error: KslError
+    ) -> None:
         """A turn was not stored: what is in memory is ahead of the log, so it goes."""
+        passes = isinstance(error, TryAgain) and not self.stopping
+        if passes:
+            self.unstored.keep_completed(events)
         if self.live.get(run.run_id) is run:
             _log.error("run %s leaves memory, its newest turn was not stored: %s", run.run_id, error)
-            self._forget(run)
+            self._forget(run, for_now=passes)
         if refused is not None:
             refused(error)
         self.lost(run.run_id, error)

@@ -48,6 +48,11 @@ class Host(Protocol):
 
     def perform(self, run: Run, call: Call, attempt: int) -> None: ...
 
+    def goes_on(self, run: Run, call: Call) -> bool:
+        """Whether an attempt at this step was begun by this process before the run left memory. Its outcome, if
+        it is known already or when it is, comes as that of any attempt."""
+        ...
+
     def abandon(self, run: Run, call: Call) -> None:
         """The outcome of a step in flight is no longer wanted."""
         ...

@@ -14,7 +14,7 @@ import asyncio
 import sys
 from asyncio.events import _get_running_loop, _set_running_loop  # pyright: ignore[reportPrivateUsage]
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ksl.engine.ids import Scope
     from ksl.engine.run import Run
 
+Entered = tuple[asyncio.AbstractEventLoop | None, Any]  # the running loop and generator hooks to go back to
 HANDLES_MAX = 100_000  # in one drain: more is an endless loop that waits for nothing recorded
 
 
@@ -72,13 +73,14 @@ class RunTimer(asyncio.TimerHandle):
 class RunLoop:
     """What asyncio needs of a loop. `ksl_run` is how a step call finds its run."""
 
-    __slots__ = ("__weakref__", "_now_s", "_order", "_ready", "_run", "ksl_run", "tasks")
+    __slots__ = ("__weakref__", "_inside", "_now_s", "_order", "_ready", "_run", "ksl_run", "tasks")
 
     def __init__(self, run: Run, *, seam: Any, salt: int) -> None:
         self.ksl_run = seam
         self._run = run
         self._ready: deque[asyncio.Handle] = deque()
         self._now_s = 0.0
+        self._inside = False  # this is the running loop
         # Hashes start at a number of the run's own: all tasks of the process share one WeakSet, which would
         # degrade to a list if every run counted from 0.
         self._order = salt
@@ -91,7 +93,8 @@ class RunLoop:
         if not ready:
             return 0
         count = 0
-        with self.entered():
+        before = None if self._inside else self._enter()
+        try:
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
@@ -107,20 +110,33 @@ class RunLoop:
                         "waiting for anything recorded (an endless `while` with asyncio.sleep(0)?). Wait for a step, "
                         "ctx.sleep or a hook instead."
                     )
+        finally:
+            if before is not None:
+                self._leave(before)
         return count
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> Generator[None]:
         """This is the running loop meanwhile; afterwards the one before it is again, whatever was raised."""
-        previous = _get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        _set_running_loop(self)  # pyright: ignore[reportArgumentType]
-        sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
+        before = self._enter()
         try:
             yield
         finally:
-            _set_running_loop(previous)
-            sys.set_asyncgen_hooks(*hooks)
+            self._leave(before)
+
+    def _enter(self) -> Entered:
+        # `drain` calls this itself: it is the hot path, and a context manager costs as much as a whole step call.
+        before = (_get_running_loop(), sys.get_asyncgen_hooks())
+        self._inside = True
+        _set_running_loop(self)  # pyright: ignore[reportArgumentType]
+        sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
+        return before
+
+    def _leave(self, before: Entered) -> None:
+        loop, hooks = before
+        self._inside = False
+        _set_running_loop(loop)
+        sys.set_asyncgen_hooks(*hooks)
 
     def advance(self, now_s: float) -> None:
         """The time of the last delivered event, in Unix seconds; never goes back."""

@@ -794,6 +794,8 @@ class Run:
         return timer
 
     def _interrupted(self, call: Call) -> None:
+        if self.host.goes_on(self, call):
+            return  # this process began it, and knows or will know what became of it
         made = self.history.interrupted[call.id].meta
         ending.record_interruption(self, call, attempt=made.attempt if made else 1)
 

@@ -1,0 +1,128 @@
+"""Answering hooks: of many callers one wins, and whoever was too late changes nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ksl.engine.commits import Commits, Done
+from ksl.engine.engine import Engine
+from ksl.engine.hooks import HookState
+from ksl.engine.run import Run
+from ksl.engine.strict_json import check
+from ksl.engine.tokens import token_hash
+from ksl.errors import HookAnswered, HookClosed, RunBetweenAttempts, UnknownHook, WrongState
+from ksl.records import FINISHED, EventType, HookRow, Meta, RunStatus
+
+
+class Answering:
+    def __init__(self, engine: Engine, commits: Commits) -> None:
+        self._engine = engine
+        self._commits = commits
+
+    async def resume(self, run_id: str, step: str, payload: bytes, *, by: str, lenient: bool) -> HookRow:
+        """Errors: BadJson, InvalidInput (the hook keeps waiting), HookAnswered, HookClosed, UnknownHook."""
+        what = f"the payload for hook {step}"
+        self._commits.check_size(payload, what=what)
+        payload = payload.strip() or b"null"
+        check(payload, what=what)
+        run, state = await self._open_hook(run_id, step)
+        data = state.accept(payload, lenient=lenient)
+        return await self._answer(run, state, "hook_resumed", data, by)
+
+    async def reject(self, run_id: str, step: str, *, reason: str, by: str) -> HookRow:
+        run, state = await self._open_hook(run_id, step)
+        return await self._answer(run, state, "hook_rejected", msgspec.json.encode({"reason": reason}), by)
+
+    async def hook(self, token: str) -> HookRow:
+        row = await self._engine.store.hook(token_hash(token))
+        if row is None:
+            raise UnknownHook("no hook has this token. The link may be incomplete; copy it whole.")
+        return row
+
+    async def waiting_hook(self, run_id: str, step: str | None) -> HookRow:
+        """The hook at `step`, or the only one that waits."""
+        await self._commits.row(run_id)
+        hooks = await self._engine.store.hooks(run_id=run_id, only_open=False)
+        if step is not None:
+            step = step.removeprefix("step:")
+            for row in hooks:
+                if row.step == step:
+                    return row
+            raise UnknownHook(f"run {run_id} has no hook {step}. Its hooks: {_steps(hooks)}.")
+        waiting = [row for row in hooks if row.status == "open"]
+        if len(waiting) == 1:
+            return waiting[0]
+        if not waiting:
+            raise WrongState(
+                f"run {run_id} has no hook that waits for an answer. Its hooks: {_steps(hooks)}."
+            )
+        raise WrongState(
+            f"run {run_id} waits at several hooks: {_steps(waiting)}. Say which one with its step."
+        )
+
+    async def _open_hook(self, run_id: str, step: str) -> tuple[Run, HookState]:
+        row = await self._commits.row(run_id)
+        if row.status in FINISHED:
+            await self._refuse(run_id, step)
+        if row.status is RunStatus.HELD:
+            raise WrongState(
+                f"run {run_id} is held and takes no answers until it goes on (`ksl runs retry {run_id}`). "
+                "Nothing was stored."
+            )
+        run = await self._engine.load(run_id)
+        state = run.hooks.get(step)
+        if run.main is None or state is None or not state.is_open:
+            await self._refuse(run_id, step)
+            raise RunBetweenAttempts(
+                f"run {run_id} waits for its next attempt; hook {step} takes answers again when that has begun. "
+                "Nothing was stored; try again shortly."
+            )
+        return run, state
+
+    async def _refuse(self, run_id: str, step: str) -> None:
+        """Raises what the hook's stored state says, if it says anything."""
+        await self._engine.store.flush()
+        for row in await self._engine.store.hooks(run_id=run_id, only_open=False):
+            if row.step != step:
+                continue
+            if row.status in ("resumed", "rejected"):
+                who = f" by {row.answered_by}" if row.answered_by else ""
+                raise HookAnswered(f"hook {step} of run {run_id} was answered already{who} ({row.status}).")
+            if row.status == "expired":
+                raise HookClosed(f"hook {step} of run {run_id} expired: nobody answered it in time.")
+            if row.status == "closed":
+                raise HookClosed(f"hook {step} of run {run_id} is closed: the run has ended.")
+            return
+        raise UnknownHook(f"run {run_id} has no hook {step}.")
+
+    async def _answer(self, run: Run, state: HookState, type: EventType, data: bytes, by: str) -> HookRow:
+        def act(done: Done) -> None:
+            # Asked again here, with nothing awaited since: of many callers one finds it open.
+            if self._engine.live.get(run.run_id) is not run or not state.is_open:
+                done.settle(_TooLate())
+                return
+            timer = state.timer
+            run.post(
+                type,
+                state.step,
+                data=data,
+                meta=Meta(by=by),
+                cleared=timer,
+                stored=done.stored,
+                lost=done.lost,
+            )
+
+        try:
+            await self._commits.on_loop(run, act)
+        except _TooLate:
+            run, state = await self._open_hook(run.run_id, state.step)  # raises, or it was only evicted
+            return await self._answer(run, state, type, data, by)
+        return state.row
+
+
+class _TooLate(Exception):
+    """Somebody else answered first, or the run left memory meanwhile."""
+
+
+def _steps(hooks: list[HookRow]) -> str:
+    return ", ".join(f"{row.step} ({row.status})" for row in hooks) or "none"

@@ -1,0 +1,121 @@
+"""Starting runs: validated, stored once per idempotency key, put in line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ksl.engine.commits import Commits, unknown, validated
+from ksl.engine.engine import Engine
+from ksl.engine.strict_json import check
+from ksl.errors import IdempotencyConflict, KslError, ShuttingDown, UnknownWorkflow
+from ksl.log.store import Change
+from ksl.records import Meta, RunRow, RunStatus, Trigger
+
+
+class Started(NamedTuple):
+    run: RunRow
+    created: bool  # False: an idempotency key was repeated
+
+
+class Starting:
+    def __init__(
+        self,
+        engine: Engine,
+        commits: Commits,
+        *,
+        new_id: Callable[[], str],
+        admit: Callable[[RunRow, bytes | None], None],
+    ) -> None:
+        self._engine = engine
+        self._commits = commits
+        self._new_id = new_id
+        self._admit = admit  # puts a queued run in line for a slot
+        self._keys: dict[tuple[str, str], asyncio.Future[None]] = {}  # idempotency keys being stored
+        self._versions: dict[str, str] = {}  # of the code, which stays as it was loaded
+        self._loop = asyncio.get_running_loop()
+
+    async def start(
+        self, slug: str, input: bytes, *, trigger: Trigger, triggered_at_ms: int | None = None,
+        idempotency_key: str | None = None, subscriber: str | None = None, by: str = "", admit: bool = True,
+    ) -> Started:  # fmt: skip
+        """Errors: UnknownWorkflow, BadJson, InvalidInput, PayloadTooLarge, IdempotencyConflict, StoreFull."""
+        engine = self._engine
+        if engine.stopping:
+            raise ShuttingDown("the server is stopping and takes no new runs. Try again when it is back.")
+        workflow = engine.project.workflows.get(slug)
+        if workflow is None:
+            raise UnknownWorkflow(unknown(slug, list(engine.project.workflows)))
+        self._commits.check_size(input, what=f"the input of workflow {slug}")
+        check(input, what=f"the input of workflow {slug}")
+        data = validated(workflow, input)
+        if idempotency_key is None:
+            return Started(
+                await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by, admit), True
+            )
+        key = (slug, idempotency_key)
+        # Taken before the look-up: of many starts with one key at once, one creates and the others then find it.
+        while (storing := self._keys.get(key)) is not None:
+            await asyncio.shield(storing)
+        self._keys[key] = self._loop.create_future()
+        try:
+            known = await engine.store.run_by_key(slug, idempotency_key)
+            if known is None:
+                row = await self._create(
+                    slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by, admit
+                )
+                return Started(row, True)
+            first, _ = (await engine.store.ends([known.run_id]))[known.run_id]
+            if first.data != data:
+                raise IdempotencyConflict(
+                    f'the idempotency key "{idempotency_key}" was used for run {known.run_id} of {slug} with another '
+                    "input. Nothing was started. Send the same input to get that run, or another key for a new one."
+                )
+            return Started(known, False)
+        finally:
+            self._keys.pop(key).set_result(None)
+
+    async def _create(
+        self, slug: str, data: bytes, trigger: Trigger, triggered_at_ms: int | None, key: str | None,
+        subscriber: str | None, by: str, admit: bool,
+    ) -> RunRow:  # fmt: skip
+        engine = self._engine
+        now_ms = engine.clock.now_ms()
+        row = RunRow(
+            run_id=self._new_id(),
+            workflow=slug,
+            status=RunStatus.QUEUED,
+            trigger=trigger,
+            triggered_at_ms=triggered_at_ms or now_ms,
+            created_at_ms=now_ms,
+            seq=1,
+            subscriber=subscriber,
+            code_version=self._code_version(slug),
+            idempotency_key=key,
+        )
+        event = self._commits.event(row, 1, "run_created", data, Meta(by=by))
+        done = self._commits.awaited()
+
+        def lost(error: KslError) -> None:
+            engine.withdraw(row.run_id)  # what was refused must not begin later
+            engine.lost(None, error)
+            done.lost(error)
+
+        def create() -> None:
+            # In one callback with the admission: run_created and run_started share a commit.
+            engine.store.append(
+                Change(run_id=row.run_id, events=[event], run=row, stored=done.stored, lost=lost)
+            )
+            if admit:
+                self._admit(row, data)
+
+        self._loop.call_soon(create)
+        await done.future
+        return row
+
+    def _code_version(self, slug: str) -> str:
+        version = self._versions.get(slug)
+        if version is None:
+            version = self._versions[slug] = self._engine.project.code_version(slug)
+        return version
