@@ -138,8 +138,12 @@ class Run:
                     break
                 self._deliver(event)
                 self._settle_turn()
-                if self.main is not None and self.main.done() and self._cursor < len(events):
-                    self._halt_at(self.events_left()[0], "the code's body had already ended")
+                if self.main is not None and self.main.done():
+                    # What it left in flight is cancelled when it is concluded, and finds those events then.
+                    for event in self.events_left():
+                        if event.type != "step_cancelled":
+                            self._halt_at(event, "the code's body had already ended")
+                    break
         finally:
             self.replaying = False
         if self.halted is not None or self.main is None:
@@ -552,7 +556,9 @@ class Run:
         if change.events or change.run or change.timers_set or change.timers_cleared or change.hooks:
             if change.timers_set and change.timers_cleared:
                 # Armed and given up in one turn. The log clears before it sets, so the row would stay behind.
-                change.timers_set = [timer for timer in change.timers_set if timer not in change.timers_cleared]
+                change.timers_set = [
+                    timer for timer in change.timers_set if timer not in change.timers_cleared
+                ]
             self.change = Change(run_id=self.run_id)
             self.host.append(self, change, self.seq)
 

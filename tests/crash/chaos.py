@@ -40,7 +40,9 @@ def main() -> int:
         if time.monotonic() > until:
             break
         report.add(options, points)
-        print(f"{report.trials} trials, {report.kills} kills, {len(report.problems)} problems", file=sys.stderr)
+        print(
+            f"{report.trials} trials, {report.kills} kills, {len(report.problems)} problems", file=sys.stderr
+        )
     print(json.dumps(report.shown(), indent=2))
     return 1 if report.problems or not report.kills else 0
 
@@ -98,7 +100,9 @@ class Report:
             "lost_acknowledgements": self.lost,
             "duplicate_records": self.duplicates,
             "divergences": self.divergences,
-            "extra_effects_per_trial": {str(extra): self.extra_effects[extra] for extra in sorted(self.extra_effects)},
+            "extra_effects_per_trial": {
+                str(extra): self.extra_effects[extra] for extra in sorted(self.extra_effects)
+            },
             "operations": dict(self.operations),
             "problems": self.problems,
         }

@@ -13,7 +13,17 @@ from tests.crash.workload import RUNS
 Json = dict[str, Any]
 OUTCOMES = ("step_completed", "step_failed", "step_cancelled", "sleep_completed", "hook_resumed")
 # Runs whose steps follow each other: a kill can repeat one effect of each of them, and no more.
-SEQUENTIAL = ("chain", "step-retry", "run-retry", "sleeper", "asker", "outer", "paying", "compensated", "failing")
+SEQUENTIAL = (
+    "chain",
+    "step-retry",
+    "run-retry",
+    "sleeper",
+    "asker",
+    "outer",
+    "paying",
+    "compensated",
+    "failing",
+)
 
 
 class Verdict:

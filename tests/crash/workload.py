@@ -207,6 +207,7 @@ RUNS: dict[str, tuple[Any, str, Any]] = {
     "cancelled": (None, "cancelled", None),
 }
 
+
 def write_project(folder: Path) -> None:
     (folder / "workflows").mkdir(parents=True)
     (folder / "workflows" / "flows.py").write_text(FLOWS)

@@ -21,9 +21,10 @@ from typing import Any
 from ksl.build.config import load_settings
 from ksl.build.discover import Project, discover, unload
 from ksl.engine.tokens import TokenKeys
+from ksl.errors import HookAnswered, HookClosed, TryAgain, WrongState
 from ksl.log.memory import MemoryStore
 from ksl.log.store import Change
-from ksl.records import FINISHED, Event, RunRow, RunStatus
+from ksl.records import FINISHED, Event, HookRow, RunRow, RunStatus
 from ksl.runtime import Runtime
 
 from tests.property.programs import KIT, program
@@ -64,8 +65,10 @@ class MortalStore(MemoryStore):
     def _commit(self) -> None:
         if self.dead:
             return
-        self.commits += 1
-        if self.commits != self.die_at:
+        # One that only sets timers is none: a replay may do so again each time, and no life would get further.
+        counts = any(change.events or change.run for change in self._pending)
+        self.commits += counts
+        if self.commits != self.die_at or not counts:
             self.changes += self._pending
             super()._commit()
             return
@@ -131,7 +134,8 @@ class Ended:
         return {
             (event.type, event.step, _value(event), event.input)
             for event in self.events
-            if event.type in ("step_completed", "step_failed", "sleep_completed", "hook_resumed", "hook_created")
+            if event.type
+            in ("step_completed", "step_failed", "sleep_completed", "hook_resumed", "hook_created")
         }
 
 
@@ -148,6 +152,8 @@ class Machine:
         self.crashes = 0
         self.reloads = 0
         self.boots = 0
+        self._refused: dict[str, int] = {}
+        self._crashes: Iterator[tuple[int, bool]] = iter(())
         self.runtime = self._open()
 
     async def start(self) -> None:
@@ -161,27 +167,29 @@ class Machine:
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await starting
-        await self.succeed()
+        await self.next_life()
         await self.start()
 
-    async def finish(self, *, crash_every: Iterator[tuple[int, bool]] | None = None, reload: bool = False) -> Ended:
+    async def finish(
+        self, *, crash_every: Iterator[tuple[int, bool]] | None = None, reload: bool = False
+    ) -> Ended:
         """`crash_every` says, life by life, at which commit it ends and whether that commit counts."""
-        if crash_every is not None:
-            self.store.die_at, self.store.keep = next(crash_every)
+        self._crashes = iter(()) if crash_every is None else crash_every
+        self.store.die_at, self.store.keep = next(self._crashes, (0, True))
         if await self.store.run(self.run_id) is None:
             await self.start()
+        seen = 0
         for _ in range(TURNS_MAX):
             await self.rest()
             if self.store.dead:
-                await self.succeed()
-                if crash_every is not None:
-                    self.store.die_at, self.store.keep = next(crash_every, (0, True))
-                    await self.recover()
+                await self.next_life()
                 continue
             row = await self.row()
             if row.status in FINISHED or row.status is RunStatus.HELD:
                 break
-            if reload:
+            if reload and row.seq > seen:
+                # Once after each event: more often, and steps that start over each time would never end.
+                seen = row.seq
                 await self.reload_and_compare()
             if not await self._move_on(row):
                 break
@@ -194,17 +202,17 @@ class Machine:
         run = engine.live.get(self.run_id)
         if run is None or run.main is None:
             return
-        appended = self.store.appended
+        appended = len(self.store.changes)
         engine.discard(run)
         again = await engine.load(self.run_id)
         await self.rest()
         if again.halted is not None:
             raise AssertionError(f"{again.halted}\n{await self.shown()}")
         self.reloads += 1
-        # An action that takes no time may be through already: that is new, and no fault of the replay.
-        if not [event for change in self.store.changes[-1:] for event in change.events if event.seq > row.seq]:
-            if self.store.appended != appended and (await self.row()).seq == row.seq:
-                raise AssertionError(f"a replay without new events wrote something\n{row}\n{await self.row()}")
+        # What came after the replay is not its doing: an action that takes no time is through by now.
+        wrote = [change for change in self.store.changes[appended:] if change.events or change.run]
+        if wrote and not wrote[0].events:
+            raise AssertionError(f"a replay without new events wrote {wrote[0]}; before: {row}")
 
     async def rest(self) -> None:
         """Until nothing is left to do but waiting, or the process is dead."""
@@ -218,14 +226,18 @@ class Machine:
             busy = loop._ready or engine._loading or self.runtime._tasks or self.store.appended != before
             quiet = 0 if busy else quiet + 1
 
-    async def succeed(self) -> None:
+    async def next_life(self) -> None:
         """The process is dead; the next one opens the same log."""
         self.crashes += 1
         await self.close()
         self.store.next_life()
+        self.store.die_at, self.store.keep = next(self._crashes, (0, True))
         self.runtime = self._open()
+        await self.runtime._recover()
 
     async def recover(self) -> None:
+        """What a process does that finds this log."""
+        await self.store.flush()
         await self.runtime._recover()
 
     async def close(self) -> None:
@@ -256,30 +268,42 @@ class Machine:
 
     async def _move_on(self, row: RunRow) -> bool:
         """To the next moment at which anything happens; False when nothing ever will."""
-        hooks = {
-            hook.created_at_ms + Random(f"{self.run_id} {hook.step}").choice((0, 40, 250, 700)): hook
-            for hook in reversed(await self.store.hooks(run_id=self.run_id))
+        timers = self.runtime._timers
+        if await timers.once(self.clock.ms):
+            return True
+        hooks = [
+            (max(self._answer_ms(hook), self._refused.get(hook.step, 0)), hook.step)
+            for hook in await self.store.hooks(run_id=self.run_id)
             if row.status is not RunStatus.QUEUED
-        }
-        moments = [self.stage.next_ms, await self.store.next_timer_ms(), min(hooks, default=None)]
+        ]
+        moments = [self.stage.next_ms, timers._wheel.next_ms(), min(hooks, default=(None, ""))[0]]
         known = [moment for moment in moments if moment is not None]
         if not known:
             return False
         self.clock.ms = max(self.clock.ms, min(known))
         self.stage.release()
-        await self.runtime._timers.once(self.clock.ms)
-        answers = [hook for due, hook in sorted(hooks.items()) if due <= self.clock.ms]
-        if answers:
+        await timers.once(self.clock.ms)
+        if hooks and min(hooks)[0] <= self.clock.ms:
             await self.rest()
-        for hook in answers[:1]:
-            payload = str(Random(hook.step).randint(0, 96)).encode()
-            answering = asyncio.ensure_future(self.runtime.resume_hook(self.run_id, hook.step, payload))
-            while not answering.done() and not self.store.dead:
-                await asyncio.sleep(0)
-            answering.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await answering
+            await self._answer(min(hooks)[1])
         return True
+
+    def _answer_ms(self, hook: HookRow) -> int:
+        return hook.created_at_ms + Random(f"{self.run_id} {hook.step}").choice((0, 40, 250, 700))
+
+    async def _answer(self, step: str) -> None:
+        payload = str(Random(step).randint(0, 96)).encode()
+        answering = asyncio.ensure_future(self.runtime.resume_hook(self.run_id, step, payload))
+        while not answering.done() and not self.store.dead:
+            await asyncio.sleep(0)
+        if not answering.done():
+            answering.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await answering
+        elif isinstance(answering.exception(), TryAgain):
+            self._refused[step] = self.clock.ms + 50  # a later attempt of the run has not come to it yet
+        elif not isinstance(answering.exception(), HookAnswered | HookClosed | WrongState):
+            answering.result()
 
     def _open(self) -> Runtime:
         self.boots += 1

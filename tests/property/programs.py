@@ -43,18 +43,28 @@ async def second(ctx: ActionContext, v: int) -> int:
         raise ValueError("the first attempt fails")
     return (v + 7) % 97
 '''
-HEAD = '''
+HEAD = """
 import asyncio
 
 from ksl import Context, HookTimeout, Retry, StepFailed, as_completed, bounded, workflow
 
 from actions.kit import act, fails, flaky, second
-'''
+"""
 
 STEADY = ("act", "act", "if", "loop", "gather", "gather_steps", "group", "wait_all", "caught", "flaky", "second",
           "sleep", "body_sleep", "hook", "sub", "bounded", "bounded_branches", "semaphore", "as_completed", "cleanup",
-          "now", "queue")  # fmt: skip
-RACY = ("first", "timeout", "wait_for", "cancel", "last_completed", "hook_timeout", "group_fails", "return_exceptions")
+          "now")  # fmt: skip
+RACY = (
+    "queue",
+    "first",
+    "timeout",
+    "wait_for",
+    "cancel",
+    "last_completed",
+    "hook_timeout",
+    "group_fails",
+    "return_exceptions",
+)
 BRANCHING = ("gather", "group", "semaphore", "bounded_branches", "queue", "cancel", "group_fails")
 
 
@@ -73,7 +83,7 @@ class _Writer:
     def text(self) -> str:
         body = self.block(depth=0, length=self.rng.randint(2, 5))
         main = [
-            f'@workflow(slug="{self.slug}", retry=Retry(attempts=9, initial="300ms", jitter=False))',
+            f'@workflow(slug="{self.slug}", retry=Retry(attempts=99, initial="300ms", factor=1.0, jitter=False))',
             "async def main(input: int, ctx: Context) -> int:",
             "    x = input",
             *body,
@@ -84,7 +94,9 @@ class _Writer:
     def block(self, *, depth: int, length: int, indent: str = "    ") -> list[str]:
         lines: list[str] = []
         for _ in range(length):
-            kinds = [kind for kind in self.kinds if depth < 2 or kind not in (*BRANCHING, "sub", "if", "loop")]
+            kinds = [
+                kind for kind in self.kinds if depth < 2 or kind not in (*BRANCHING, "sub", "if", "loop")
+            ]
             lines += [indent + line for line in self.statement(self.rng.choice(kinds), depth)]
         return lines
 
@@ -137,7 +149,9 @@ class _Writer:
             case "body_sleep":
                 return [f"await asyncio.sleep({rng.choice((0, 0.001, 0.4))})"]
             case "hook":
-                wanted = [f'hook = ctx.hook(title="how many?")', f"x = (await act.run(v=x)) + {k}"][: 1 + k % 2]
+                wanted = [f'hook = ctx.hook(title="how many?")', f"x = (await act.run(v=x)) + {k}"][
+                    : 1 + k % 2
+                ]
                 return [*wanted, "x = (x + await hook) % 97"]
             case "sub":
                 return [f"x = await {self.sub(depth)}.run(x)"]
