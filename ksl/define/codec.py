@@ -106,8 +106,10 @@ class ArgumentsCodec:
     __slots__ = (
         "_codec",
         "_dump",
+        "_pack",
         "_positional",
         "_ready",
+        "_refusal",
         "_validate",
         "fields",
         "function",
@@ -134,6 +136,7 @@ class ArgumentsCodec:
             return
         from pydantic import ConfigDict
         from pydantic.dataclasses import dataclass as pydantic_dataclass
+        from pydantic_core import ArgsKwargs, ValidationError
 
         hints = get_type_hints(self.function, include_extras=True)
         specs: list[Any] = []
@@ -172,17 +175,18 @@ class ArgumentsCodec:
         self._codec.prepare()
         self._validate = self._codec.adapter.validator.validate_python
         self._dump = self._codec.dump
+        # Kept, since an import in `encode` would cost as much as the validation.
+        self._pack = ArgsKwargs
+        self._refusal = ValidationError
         self._ready = True
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """JSON object of the arguments. Errors: InvalidInput naming the parameters; NotEncodable."""
         if not self._ready:
             self.prepare()
-        from pydantic_core import ArgsKwargs, ValidationError
-
         try:
-            value = self._validate(ArgsKwargs(args, kwargs))
-        except ValidationError as error:
+            value = self._validate(self._pack(args, kwargs))
+        except self._refusal as error:
             raise invalid(error, what=f"the input of {self.where}") from None
         return self._dump(value, root="input")
 
