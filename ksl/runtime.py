@@ -26,10 +26,12 @@ from ksl.engine.engine import Engine
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Line
 from ksl.engine.mending import Mending
+from ksl.engine.recovery import Recovery
 from ksl.engine.starting import Started, Starting
 from ksl.engine.tokens import TokenKeys
+from ksl.engine.unfit import hold_unfit
 from ksl.engine.watchdog import Watchdog
-from ksl.errors import ChangeRefused, KslError, PoisonRun, StoreUnopenable, TryAgain
+from ksl.errors import ChangeRefused, KslError, StoreUnopenable, TryAgain
 from ksl.log.lock import FolderLock
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Store
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from ksl.build.discover import Project
 
 _log = logging.getLogger("ksl.runtime")
-DEATHS_MAX = 5  # deaths of the process during a run, with no progress between, before the run is held
 _LOADS_AT_ONCE = 64
 _INPUTS_KEPT_MAX = 10_000  # of queued runs; the rest is read from the log when its turn comes
 
@@ -88,6 +89,7 @@ class Runtime:
         self._loop = asyncio.get_running_loop()
         self._lock = lock
         self._serve = serve
+        self.unfit = 0  # runs that waited and were held at start, since the code no longer fits them
         self._touched: set[str] = set()
         self._ends: dict[str, set[asyncio.Future[None]]] = {}
         self._loading = asyncio.Semaphore(_LOADS_AT_ONCE)
@@ -160,6 +162,8 @@ class Runtime:
                 boot=boot,
                 serve=serve,
             )
+            if serve:
+                runtime.unfit = await hold_unfit(runtime.engine)
             runtime._start()
             if serve:
                 await runtime._recover()
@@ -372,23 +376,12 @@ class Runtime:
     async def _recover(self) -> None:
         """Unfinished runs go on: queued ones in line, running ones replayed. What waits for a moment or an
         answer stays in the log until it comes."""
-        suspects = await self.store.suspects()
-        for row in await self.store.runs_in((RunStatus.QUEUED, RunStatus.RUNNING)):
-            deaths = suspects.get(row.run_id, 0)
-            if row.status is RunStatus.QUEUED:
-                if row.due_ms is None:
-                    self._admit(row, None)
-            elif deaths >= DEATHS_MAX:
-                await self.engine.hold(
-                    row,
-                    PoisonRun(
-                        f"the process died {deaths} times while run {row.run_id} was being advanced, with no progress "
-                        "between, so it is held. Look at its newest events and at the server's log; `ksl runs retry "
-                        f"{row.run_id}` lets it go on."
-                    ),
-                )
-            else:
-                self._spawn(self._load(row.run_id))
+        recovery = Recovery(self.engine, admit=lambda row: self._admit(row, None), load=self._load)
+        at_once, alone = await recovery.sort()
+        for row in at_once:
+            self._spawn(self._load(row.run_id))
+        if alone:
+            self._spawn(recovery.one_by_one(alone))
 
     async def _load(self, run_id: str) -> None:
         async with self._loading:
