@@ -1,7 +1,7 @@
 """Runs that left memory because the log took nothing: taken up again by themselves when it does.
 
-A turn that was not stored never happened, so its run goes back to where the log has it. Steps whose outcome was
-lost run again, with the same idempotency key; asking the log first keeps them from running at each try.
+A turn that was not stored never happened, so its run goes back to where the log has it. The outcomes of steps
+that the log did not take are kept meanwhile (`unstored`), so what has happened does not happen again.
 """
 
 from __future__ import annotations

@@ -156,10 +156,12 @@ class Engine:
         run = self._make(row, events[0].data or b"null", read_history(events))
         if row.status in FINISHED or row.status is RunStatus.HELD:
             return run
-        if row.status is RunStatus.QUEUED:
-            self.live[run_id] = run
-            return run
         self.live[run_id] = run
+        if row.status is RunStatus.QUEUED:
+            if not run.history.has_begun:
+                return run
+            # Put in line in the middle of an attempt: a suspect whose turn never came.
+            run.row = replace(row, status=RunStatus.RUNNING)
         done: asyncio.Future[None] = self._loop.create_future()
         self._loop.call_soon(self._replay, run, done)
         await done
@@ -294,6 +296,7 @@ class Engine:
 
     def ended(self, run: Run) -> None:
         self._forget(run)
+        self.unstored.drop(run.run_id)
         if self.on_end is not None:
             self.on_end(run.run_id)
 

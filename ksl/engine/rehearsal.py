@@ -46,6 +46,9 @@ class Stage:
 
     def perform(self, run: Run, call: Call, attempt: int) -> None: ...
 
+    def goes_on(self, run: Run, call: Call) -> bool:
+        return False
+
     def abandon(self, run: Run, call: Call) -> None: ...
 
     def want_slot(self, run: Run, granted: Callable[[], None]) -> None: ...

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from ksl.errors import KslError, TryAgain
+from ksl.errors import KslError
 from ksl.log.cursor import place
 from ksl.log.histogram import Histogram
 from ksl.log.mishaps import closed, gone, refused
@@ -24,8 +24,6 @@ class MemoryStore:
         self._pending: list[Change] = []
         self._refusal: KslError | None = None
         self._watchers: list[Callable[[], None]] = []
-        self._troubled: list[Callable[[], None]] = []
-        self.trouble: KslError | None = None
         self._tables = _Tables()
         self._batches = 0
         self.failed: asyncio.Future[KslError] = self._loop.create_future()
@@ -52,26 +50,8 @@ class MemoryStore:
             if not self.failed.done():
                 self.failed.set_result(error)
         lost, self._pending = self._pending, []
-        if isinstance(error, TryAgain):
-            self.trouble = error
-            for watcher in tuple(self._troubled):
-                self._call(watcher)
         for change in lost:
             self._lose(change, error)
-
-    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
-        self._troubled.append(callback)
-
-        def unsubscribe() -> None:
-            if callback in self._troubled:
-                self._troubled.remove(callback)
-
-        return unsubscribe
-
-    async def probe(self) -> bool:
-        if self._refusal is None:
-            self.trouble = None
-        return self._refusal is None
 
     def wake_on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._watchers.append(callback)
@@ -102,7 +82,6 @@ class MemoryStore:
                     error = broken[change.run_id] = refused(reason, change.run_id)
             outcomes.append((change, error))
         self._batches += bool(changes)
-        self.trouble = None
         for change, error in outcomes:
             if error is not None:
                 self._lose(change, error)

@@ -16,7 +16,7 @@ from ksl.log.mishaps import read_mishap
 from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats
-from ksl.log.suspects import mark_closed, put
+from ksl.log.suspects import mark_closed
 from ksl.log.writer import Writer
 from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -183,20 +183,6 @@ class SqliteStore:
             raise read_mishap(error, self._path) from error
         finally:
             await link.close()
-
-    @property
-    def trouble(self) -> KslError | None:
-        return self._writer.trouble if self._writer is not None else None
-
-    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._writes.wake_on_trouble(callback)
-
-    async def probe(self) -> bool:
-        try:
-            await self._writes.ask(lambda connection: put(connection, "probe", 1))
-        except KslError:
-            return False
-        return True
 
 
 def _finish(connection: LogConnection) -> None:

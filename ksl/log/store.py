@@ -186,16 +186,3 @@ class Store(Protocol):
     async def size(self) -> StoreSize:
         """Counts every row: for a person who asks, not for a loop."""
         ...
-
-    @property
-    def trouble(self) -> KslError | None:
-        """Why the newest write was refused although a later one may succeed: StoreFull, StoreBusy."""
-        ...
-
-    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back on the host loop whenever a write is refused so; returns the unsubscriber."""
-        ...
-
-    async def probe(self) -> bool:
-        """Writes next to nothing: whether the log takes writes. Clears `trouble` if it does."""
-        ...

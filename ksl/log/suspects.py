@@ -33,8 +33,8 @@ def mark_open(connection: sqlite3.Connection, boot: str) -> dict[str, int]:
             suspects = dict(
                 connection.execute("SELECT run_id, deaths FROM run WHERE status = ? ORDER BY id", (running,))
             )
-        put(connection, "clean", 0)
-        put(connection, "boot", boot)
+        _put(connection, "clean", 0)
+        _put(connection, "boot", boot)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -44,8 +44,8 @@ def mark_open(connection: sqlite3.Connection, boot: str) -> dict[str, int]:
 
 
 def mark_closed(connection: sqlite3.Connection) -> None:
-    put(connection, "clean", 1)
+    _put(connection, "clean", 1)
 
 
-def put(connection: sqlite3.Connection, key: str, value: int | str) -> None:
+def _put(connection: sqlite3.Connection, key: str, value: int | str) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))

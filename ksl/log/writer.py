@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ksl.errors import KslError, StoreFailed, TryAgain
+from ksl.errors import KslError, StoreFailed
 from ksl.log import batch
 from ksl.log.checkpoint import WAL_BYTES_MAX, checkpoint
 from ksl.log.connection import Link, LogConnection
@@ -106,7 +106,6 @@ class Writer:
         self._quiet = True  # no batch in flight, and none about to be taken
         self._refusal: StoreFailed | None = None
         self._watchers: list[Callable[[], None]] = []
-        self._troubled: list[Callable[[], None]] = []
         self._jobs: deque[_Job] = deque()
         self._job_is_next = False  # of jobs and batches that both wait, they take turns
         self._gone: dict[str, None] = {}  # runs that were deleted lately
@@ -120,7 +119,6 @@ class Writer:
         self.batches = 0
         self.events = 0
         self.latency = Histogram()
-        self.trouble: KslError | None = None
 
     def append(self, change: Change) -> None:
         self._pending.append(change)
@@ -154,15 +152,6 @@ class Writer:
         def unsubscribe() -> None:
             if callback in self._watchers:
                 self._watchers.remove(callback)
-
-        return unsubscribe
-
-    def wake_on_trouble(self, callback: Callable[[], None]) -> Callable[[], None]:
-        self._troubled.append(callback)
-
-        def unsubscribe() -> None:
-            if callback in self._troubled:
-                self._troubled.remove(callback)
 
         return unsubscribe
 
@@ -221,7 +210,6 @@ class Writer:
                 self._lose(taken, write_mishap(taken.error, self._path))
             else:
                 self.batches += 1
-                self.trouble = None
                 self.latency.observe(self._clock() - taken.started)
                 if taken.refused:
                     self._tell_singly(taken)
@@ -249,7 +237,6 @@ class Writer:
             error: KslError | None = None
             if job.error is None:
                 self.batches += 1
-                self.trouble = None
                 if job.then is not None:
                     job.then(job.result)
             else:
@@ -302,15 +289,11 @@ class Writer:
         self._settled(len(behind))
 
     def _note(self, error: KslError) -> None:
-        """A write was refused, and what that means for the next one."""
+        """After an error that does not pass nothing is stored any more."""
         if isinstance(error, StoreFailed):
             self._refusal = error
             if not self.failed.done():
                 self.failed.set_result(error)
-        elif isinstance(error, TryAgain):
-            self.trouble = error
-            for watcher in tuple(self._troubled):
-                self._call(watcher)
 
     def _lose_changes_of_gone(self) -> None:
         late = [change for change in self._pending if change.run_id in self._gone]

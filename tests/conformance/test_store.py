@@ -571,7 +571,5 @@ async def test_size_counts_rows_and_names_the_biggest_workflows(store: Store) ->
     assert size.workflows == [WorkflowSize("digest", 2, 4), WorkflowSize("small", 1, 2)]
 
 
-async def test_a_log_that_takes_writes_has_no_trouble(store: Store) -> None:
-    assert await store.probe()
-    assert store.trouble is None
+async def test_a_log_without_free_pages_has_nothing_to_give_back(store: Store) -> None:
     assert not await store.reclaim(pages=10, keep_pages=1_000_000)
