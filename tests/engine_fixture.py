@@ -279,7 +279,10 @@ class World:
             hooks = row.status is RunStatus.WAITING
             if due_ms is None or hooks:
                 break
-            await self._move_to(max(due_ms, self.clock.ms))
+            if due_ms > self.clock.ms:
+                self.clock.pass_ms(due_ms - self.clock.ms)
+            if await self.tick() == 0:
+                break
         return await self.seen(run_id)
 
     async def advance(self, seconds: float) -> None:
@@ -290,10 +293,12 @@ class World:
             due_ms = await self._store.next_timer_ms()
             if due_ms is None or due_ms > end_ms:
                 break
-            if due_ms < self.clock.ms and self.runtime._timers._wheel.next_ms() is None:
-                break  # of a run that cannot take it now
-            await self._move_to(max(due_ms, self.clock.ms))
-        await self._move_to(end_ms)
+            if due_ms > self.clock.ms:
+                self.clock.pass_ms(due_ms - self.clock.ms)
+            if await self.tick() == 0:
+                break  # it belongs to a run that cannot take it now
+        if end_ms > self.clock.ms:
+            self.clock.pass_ms(end_ms - self.clock.ms)
         while await self.tick():
             pass  # what was overdue and could only now be taken
 
@@ -333,18 +338,19 @@ class World:
             unload(self.project)
 
     async def crash_everywhere(
-        self, run_id: str, *, meanwhile: Callable[[str], Awaitable[None]] | None = None
+        self, run_id: str, *, meanwhile: Callable[[str], Awaitable[None]] | None = None, since: int = 1
     ) -> Seen:
         """Cuts the log of a finished run after each of its turns and goes on from there with a new engine.
 
         Each time the run must end as it did, and no step whose outcome was in the log may run again. `meanwhile`
-        does what the outside world has to do for the run to end; it is called with the run's id.
+        does what the outside world has to do for the run to end; it is called with the run's id. `since`: the
+        first turns to keep.
         """
         whole = await self.seen(run_id)
         changes = [change for change in self.changes if change.run_id == run_id]
         ended_ms = self.clock.ms
         await self._die()
-        for cut in range(1, len(changes)):
+        for cut in range(since, len(changes)):
             self.clock.ms = START_MS  # a clock that was set back: the kindest to timers is not always right
             kept = changes[:cut]
             self.clock.ms = max(event.at_ms for change in kept for event in change.events or whole.events[:1])
@@ -407,11 +413,6 @@ class World:
         await engine.attempts.drain(0)
         if self._sqlite:
             await self._store.close()
-
-    async def _move_to(self, ms: int) -> None:
-        if ms > self.clock.ms:
-            self.clock.pass_ms(ms - self.clock.ms)
-        await self.tick()
 
     async def _row(self, run_id: str) -> RunRow:
         row = await self._store.run(run_id)

@@ -191,12 +191,14 @@ def _failed(run: Run, error: BaseException) -> None:
         reopened = [run.fired_timer]
     attempt = run.history.attempt
     policy = run.workflow.retry
-    final = run.cancel_requested or run.timed_out or failures.is_final(error)
+    due_ms = run.host.clock.now_ms() + 1 + int(policy.delay_s(attempt, run.host.rng) * 1000)
+    # The timeout bounds all attempts together: one that could only begin after it is not promised.
+    too_late = run.run_timer is not None and due_ms >= run.run_timer.due_ms
+    final = run.cancel_requested or run.timed_out or too_late or failures.is_final(error)
     if final or attempt >= policy.attempts or not isinstance(error, policy.on):
         meta = Meta(attempt=attempt, reopens=tuple(reopened))
         _finish(run, "run_failed", RunStatus.FAILED, failures.encode(data), meta)
         return
-    due_ms = run.host.clock.now_ms() + 1 + int(policy.delay_s(attempt, run.host.rng) * 1000)
     retrying = {
         "reopened": reopened,
         "attempt": attempt + 1,
