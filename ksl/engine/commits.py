@@ -34,7 +34,7 @@ class Commits:
         done = Done(self._loop)
 
         def lost(error: KslError) -> None:
-            self._engine.lost(None, error)
+            self._engine.lost(change.run_id, error)  # it may have left memory for this
             done.lost(error)
 
         change.stored, change.lost = done.stored, lost

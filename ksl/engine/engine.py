@@ -142,7 +142,8 @@ class Engine:
         try:
             events = await self.store.events(run_id)
         except DamagedEvent as error:
-            await self.hold(row, error)
+            if row.status not in FINISHED and row.status is not RunStatus.HELD:
+                await self.hold(row, error)
             raise
         if row.workflow not in self.project.tables:
             error = WorkflowGone(

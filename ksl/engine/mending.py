@@ -66,7 +66,7 @@ class Mending:
         if row.workflow not in engine.project.tables:
             raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
         if row.status is RunStatus.FAILED:
-            last = (await engine.store.ends([run_id]))[run_id][1]
+            last = (await engine.store.events(run_id, after=await engine.store.newest_seq(run_id) - 1))[0]
             reopened = list(last.meta.reopens) if last.meta else []
             attempt = row.attempt + 1
             data = msgspec.json.encode({"reopened": reopened, "attempt": attempt, "by": by})
@@ -136,8 +136,8 @@ class Mending:
         if live is not None:
             engine.discard(live)
         await engine.store.flush()
-        last = (await engine.store.ends([run_id]))[run_id][1]
-        event = self._commits.event(row, last.seq + 1, "run_held", data, Meta(by=by))
+        newest = await engine.store.newest_seq(run_id)
+        event = self._commits.event(row, newest + 1, "run_held", data, Meta(by=by))
         held = replace(row, status=RunStatus.HELD, waiting_on=None, seq=event.seq)
         await self._commits.store(Change(run_id=run_id, events=[event], run=held))
         return held
@@ -204,9 +204,9 @@ class Mending:
         if (live := engine.live.get(run_id)) is not None:
             engine.discard(live)
         await engine.store.flush()
-        last = (await engine.store.ends([run_id]))[run_id][1]
-        requested = self._commits.event(row, last.seq + 1, "run_cancel_requested", data, meta)
-        cancelled = self._commits.event(row, last.seq + 2, "run_cancelled", None, Meta(attempt=row.attempt))
+        newest = await engine.store.newest_seq(run_id)  # it may be damaged, and its run ended for that
+        requested = self._commits.event(row, newest + 1, "run_cancel_requested", data, meta)
+        cancelled = self._commits.event(row, newest + 2, "run_cancelled", None, Meta(attempt=row.attempt))
         ended = replace(
             row, status=RunStatus.CANCELLED, finished_at_ms=cancelled.at_ms, due_ms=None, waiting_on=None,
             seq=cancelled.seq,

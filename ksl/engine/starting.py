@@ -66,8 +66,8 @@ class Starting:
                     slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by, admit
                 )
                 return Started(row, True)
-            first, _ = (await engine.store.ends([known.run_id]))[known.run_id]
-            if first.data != data:
+            ends = (await engine.store.ends([known.run_id])).get(known.run_id)
+            if ends is not None and ends[0].data != data:
                 raise IdempotencyConflict(
                     f'the idempotency key "{idempotency_key}" was used for run {known.run_id} of {slug} with another '
                     "input. Nothing was started. Send the same input to get that run, or another key for a new one."

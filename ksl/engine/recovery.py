@@ -1,0 +1,95 @@
+"""At start: who goes on at once, who goes on alone, who is held.
+
+A run that was being advanced when the process died is a suspect. After two deaths in a row without progress
+the suspects are taken up one at a time: whoever takes the process down then is alone, and the count of deaths
+grows for that one only. After five it is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from ksl.engine.engine import Engine
+from ksl.errors import KslError, PoisonRun
+from ksl.log.store import Change
+from ksl.records import RunRow, RunStatus
+
+DEATHS_ALONE = 2  # deaths in a row from which a suspect is taken up alone
+DEATHS_MAX = 5  # from which it is held
+_ALONE_S = 10.0  # how long the next suspect waits for one that neither ends nor progresses nor dies
+
+
+class Recovery:
+    """`admit` puts a queued run in line, `load` takes up a running one."""
+
+    def __init__(
+        self, engine: Engine, *, admit: Callable[[RunRow], None], load: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._admit = admit
+        self._load = load
+
+    async def sort(self) -> tuple[list[RunRow], list[RunRow]]:
+        """Queued runs are put in line, poison is held. Returns the running ones: those to take up at once, and
+        those to take up alone, which count as queued until then."""
+        store = self._engine.store
+        suspects = await store.suspects()
+        at_once: list[RunRow] = []
+        alone: list[RunRow] = []
+        for row in await store.runs_in((RunStatus.QUEUED, RunStatus.RUNNING)):
+            deaths = suspects.get(row.run_id, 0)
+            if row.status is RunStatus.QUEUED:
+                if row.due_ms is None:
+                    self._admit(row)
+            elif deaths >= DEATHS_MAX:
+                await self._engine.hold(row, _poison(row, deaths))
+            elif deaths >= DEATHS_ALONE:
+                alone.append(row)
+            else:
+                at_once.append(row)
+        if len(alone) > 1:
+            for row in alone[1:]:
+                # Only rows that say running are counted when the process dies.
+                store.append(Change(run_id=row.run_id, run=replace(row, status=RunStatus.QUEUED)))
+            await store.flush()
+        return at_once, alone
+
+    async def one_by_one(self, suspects: list[RunRow]) -> None:
+        store = self._engine.store
+        for number, row in enumerate(suspects):
+            if number > 0:
+                store.append(Change(run_id=row.run_id, run=row))
+                await store.flush()
+            await self._load(row.run_id)
+            await self._moved_on(row)
+
+    async def _moved_on(self, before: RunRow) -> None:
+        """Waits until the run recorded something, or is advanced no more."""
+        store = self._engine.store
+        seq = await store.newest_seq(before.run_id)
+        woken = asyncio.Event()
+        unsubscribe = store.wake_on_commit(woken.set)
+        try:
+            async with asyncio.timeout(_ALONE_S):
+                while True:
+                    woken.clear()
+                    row = await store.run(before.run_id)
+                    newest = await store.newest_seq(before.run_id)
+                    if row is None or row.status is not RunStatus.RUNNING or newest > seq:
+                        return
+                    await woken.wait()
+        except (TimeoutError, KslError):
+            return
+        finally:
+            unsubscribe()
+
+
+def _poison(row: RunRow, deaths: int) -> PoisonRun:
+    return PoisonRun(
+        f"the process died {deaths} times while run {row.run_id} was being advanced, with no progress between, so it "
+        "is held. Look at its newest events and at the server's log; "
+        f"`ksl runs retry {row.run_id}` lets it go on."
+    )
