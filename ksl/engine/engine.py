@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -93,6 +94,7 @@ class Engine:
         self._resident_max = resident_max
         self._loop = asyncio.get_running_loop()
         self._loading: dict[str, asyncio.Future[Run]] = {}
+        self._kept_out: dict[str, asyncio.Future[None]] = {}  # runs that somebody deals with as they lie in the log
         self._trimming = False
         self.stopping = False
 
@@ -108,7 +110,11 @@ class Engine:
     async def begin_again(self, run_id: str) -> None:
         """A queued run from the log, its slot granted."""
         run = await self.load(run_id)
-        if run.row.status is not RunStatus.QUEUED or run.main is not None:
+        if (
+            self.live.get(run_id) is not run
+            or run.row.status is not RunStatus.QUEUED
+            or run.main is not None
+        ):
             if not run.has_slot:
                 self._slots.release(run_id)
             return
@@ -125,10 +131,13 @@ class Engine:
 
         Errors: UnknownRun. A run that does not fit its history comes back held.
         """
-        if (run := self.live.get(run_id)) is not None:
+        while (kept_out := self._kept_out.get(run_id)) is not None:
+            await asyncio.shield(kept_out)
+        loading = self._loading.get(run_id)
+        # A run that is being replayed is in memory already, but not yet where its history ends.
+        if loading is None and (run := self.live.get(run_id)) is not None:
             self.live.move_to_end(run_id)
             return run
-        loading = self._loading.get(run_id)
         if loading is None:
             loading = self._loading[run_id] = self._loop.create_task(self._load(run_id))
             loading.add_done_callback(lambda _: self._loading.pop(run_id, None))
@@ -224,8 +233,11 @@ class Engine:
         done: asyncio.Future[None] = self._loop.create_future()
 
         def act() -> None:
-            self._timer_due(run, timer)
             done.set_result(None)
+            if self.live.get(run.run_id) is run:
+                self._timer_due(run, timer)
+            else:
+                self.timer_due(timer)  # it left memory again before its moment was told
 
         self._loop.call_soon(act)
         await done
@@ -325,6 +337,31 @@ class Engine:
         self._slots.withdraw(run_id)
         self.attempts.cancel_run(run_id)
         self.unstored.drop(run_id)
+
+    @asynccontextmanager
+    async def kept_out(self, run_id: str, *, force: bool = False) -> AsyncIterator[bool]:
+        """Keeps a run out of memory and out of line, so that its row and events stand still meanwhile.
+
+        False, and nothing is kept: its body is in memory. `force` takes it out all the same.
+        """
+        while (other := self._kept_out.get(run_id)) is not None:
+            await asyncio.shield(other)
+        gone = self._kept_out[run_id] = self._loop.create_future()
+        try:
+            if (loading := self._loading.get(run_id)) is not None:
+                await asyncio.wait({loading})
+            live = self.live.get(run_id)
+            if live is not None and live.main is not None and not force:
+                yield False
+                return
+            self.withdraw(run_id)
+            if live is not None:
+                self.discard(live)
+            await self.store.flush()
+            yield True
+        finally:
+            del self._kept_out[run_id]
+            gone.set_result(None)
 
     async def hold(self, row: RunRow, error: KslError) -> None:
         """Holds a run that is not in memory."""

@@ -40,17 +40,23 @@ class Mending:
         data = msgspec.json.encode({"reason": reason, "by": by})
         meta = Meta(by=by)
         if row.status in (RunStatus.QUEUED, RunStatus.HELD) or force:
-            live = self._engine.live.get(run_id)
-            if live is None or live.main is None or force:
-                return await self._cancel_without_body(row, data, meta)
+            async with self._engine.kept_out(run_id, force=force) as lies_still:
+                if lies_still:
+                    row = await self._commits.row(run_id)
+                    if row.status not in FINISHED and (row.status in _WITHOUT_BODY or force):
+                        return await self._cancel_without_body(row, data, meta)
         run = await self._engine.load(run_id)
-        if run.main is None or run.main.done():
+        if run.main is None:
             return await self.cancel(run_id, reason=reason, by=by, force=force)
         if run.cancel_requested:
             return run.row
+        left = False
 
         def act(done: Done) -> None:
-            if run.main is None or run.cancel_requested:
+            nonlocal left
+            # Asked again here, with nothing awaited since: it may have ended, or been evicted.
+            left = self._engine.live.get(run_id) is not run
+            if left or run.cancel_requested:
                 done.settle(None)
             else:
                 run.post(
@@ -58,9 +64,20 @@ class Mending:
                 )
 
         await self._commits.on_loop(run, act)
+        if left:
+            await self._engine.store.flush()
+            return await self.cancel(run_id, reason=reason, by=by, force=force)
         return await self._commits.row(run_id)
 
     async def retry(self, run_id: str, *, by: str) -> RunRow:
+        if (await self._commits.row(run_id)).status is RunStatus.HELD:
+            return await self.release(run_id, by=by)
+        async with self._engine.kept_out(run_id):
+            queued = await self._retry_failed(run_id, by=by)
+        self._admit(queued, None)
+        return queued
+
+    async def _retry_failed(self, run_id: str, *, by: str) -> RunRow:
         row = await self._commits.row(run_id)
         engine = self._engine
         if row.workflow not in engine.project.tables:
@@ -80,14 +97,22 @@ class Mending:
                 if hook.status == "closed"
             ]
             await self._commits.store(Change(run_id=run_id, events=[event], run=queued, hooks=hooks))
-            self._admit(queued, None)
             return queued
-        if row.status is RunStatus.HELD:
-            return await self.release(run_id, by=by)
         raise WrongState(f"run {run_id} is {row.status.value}; only a failed or held run can be retried.")
 
     async def release(self, run_id: str, *, by: str, accept_drift: bool = False) -> RunRow:
         """A held run goes on. `accept_drift`: what is recorded stands, whatever inputs the code gives now."""
+        async with self._engine.kept_out(run_id) as lies_still:
+            row = await self._release(run_id, by=by, accept_drift=accept_drift, lies_still=lies_still)
+        if row.status is RunStatus.QUEUED:
+            self._admit(row, None)
+        elif lies_still:
+            await self._engine.load(run_id)
+            await self._engine.store.flush()
+            row = await self._commits.row(run_id)
+        return row
+
+    async def _release(self, run_id: str, *, by: str, accept_drift: bool, lies_still: bool) -> RunRow:
         engine = self._engine
         row = await self._commits.row(run_id)
         if row.status is not RunStatus.HELD:
@@ -95,25 +120,27 @@ class Mending:
         if row.workflow not in engine.project.tables:
             raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
         data = msgspec.json.encode({"accept_drift": True} if accept_drift else {})
-        if (live := engine.live.get(run_id)) is not None and live.paused:
+        if not lies_still:
+            live = engine.live[run_id]
             event = self._commits.event(row, 0, "run_released", data, Meta(by=by))
-            in_flight = engine.attempts.of_run(run_id)
-            await self._commits.on_loop(
-                live, lambda done: live.unpause(event, in_flight, stored=done.stored, lost=done.lost)
-            )
+
+            def act(done: Done) -> None:
+                if engine.live.get(run_id) is live and live.paused:
+                    in_flight = engine.attempts.of_run(run_id)
+                    live.unpause(event, in_flight, stored=done.stored, lost=done.lost)
+                else:
+                    done.settle(
+                        WrongState(f"run {run_id} changed while it was to be released. Look at it again.")
+                    )
+
+            await self._commits.on_loop(live, act)
             return await self._commits.row(run_id)
-        await engine.store.flush()
         events = await engine.store.events(run_id)
         begun = read_history(events).has_begun
         event = self._commits.event(row, events[-1].seq + 1, "run_released", data, Meta(by=by))
         released = replace(row, status=RunStatus.RUNNING if begun else RunStatus.QUEUED, seq=event.seq)
         await self._commits.store(Change(run_id=run_id, events=[event], run=released))
-        if not begun:
-            self._admit(released, None)
-            return released
-        await engine.load(run_id)
-        await engine.store.flush()
-        return await self._commits.row(run_id)
+        return released
 
     async def pause(self, run_id: str, *, reason: str, by: str) -> RunRow:
         """Holds a run: steps in flight are recorded when they end, nothing more begins."""

@@ -42,6 +42,9 @@ class Slots:
 
     def want(self, run_id: str, workflow: str, limit: int | None, granted: Callable[[], None]) -> None:
         """Calls `granted` when the run has a slot: at once if one is free and nobody is before it."""
+        if run_id in self._held:
+            granted()
+            return
         wanted = Wanted(run_id, workflow, limit, granted)
         if self._waiting or self._called or len(self._held) >= self._most:
             self._waiting.append(wanted)
