@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import disk, footprint, latency, steps, waiting
 from bench.rows import Outcome, Place, Row, measure
-from bench.table import as_json, rendered
+from bench.table import as_json, line, rendered
 
 ROWS: list[Row] = [*disk.ROWS, *steps.ROWS, *latency.ROWS, *waiting.ROWS, *footprint.ROWS]
 
@@ -26,8 +26,9 @@ def main() -> int:
     outcomes: list[Outcome] = []
     try:
         for row in wanted:
-            print(f"{row.name} ...", file=sys.stderr, flush=True)
-            outcomes.append(measure(row, Place(folder, quick=options.quick)))
+            outcome = measure(row, Place(folder, quick=options.quick))
+            outcomes.append(outcome)
+            print("  ".join(line(outcome)), file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if options.json:
@@ -66,7 +67,7 @@ def _file_system(folder: Path) -> str:
     except OSError:
         return ""
     found = ("", "")
-    for _, point, kind, *_ in (line.split() for line in mounts):
+    for _, point, kind, *_ in (mount.split() for mount in mounts):
         if folder.resolve().is_relative_to(point) and len(point) > len(found[0]):
             found = (point, kind)
     return found[1]

@@ -11,6 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 
+import ksl
+
 COMMAND = (sys.executable, "-m", "ksl")
 
 
@@ -26,7 +28,11 @@ class Server:
     def __enter__(self) -> Server:
         began = perf_counter()
         self._process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0"], cwd=self._folder, stderr=subprocess.PIPE, text=True
+            [*COMMAND, "serve", "--port", "0"],
+            cwd=self._folder,
+            env=_env(),
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stderr is not None
         said: list[str] = []
@@ -66,6 +72,11 @@ def took_s(*arguments: str) -> float:
         [sys.executable, *arguments],
         check=True,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+        env=_env(),
     )
     return perf_counter() - began
+
+
+def _env() -> dict[str, str]:
+    """The ksl that is measured in process is the one to start, whichever is installed."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(Path(ksl.__file__).parent.parent)}
