@@ -93,9 +93,28 @@ class RunShape(BaseModel):
     logs: list[dict[str, Json]] = Field(default=[], description="With `include=logs`")
 
 
+class RunAloneShape(RunShape):
+    forked_from: str | None = Field(description="The run that this one was forked from")
+    forks: list[str] = Field(description="Runs forked from this one, newest first, up to 100")
+
+
 class RunsShape(BaseModel):
     runs: list[RunShape]
     next_cursor: str | None
+
+
+class RefusedShape(BaseModel):
+    run_id: str
+    code: str
+    detail: str
+
+
+class ChangedShape(BaseModel):
+    matched: int | None = Field(description="Null with a cursor")
+    changed: int
+    errors: list[RefusedShape] = Field(description="Runs that could not be changed; the others were")
+    next_cursor: str | None = Field(description="For the next page; `confirm` is then what is left of it")
+    since: datetime | None = Field(description="The moment that `since` came to; pass it on to the next page")
 
 
 class WorkflowSummaryShape(BaseModel):
@@ -152,3 +171,23 @@ class HealthShape(BaseModel):
 class ReadyShape(BaseModel):
     ready: bool
     reason: str | None
+
+
+class PrunedShape(BaseModel):
+    runs: int = Field(description="Deleted, or with `dry_run` to be deleted")
+    finished_before: datetime
+    dry_run: bool
+
+
+class WorkflowSizeShape(BaseModel):
+    workflow: str
+    runs: int
+    events: int
+
+
+class SizeShape(BaseModel):
+    database_bytes: int
+    wal_bytes: int
+    free_bytes: int = Field(description="Of the database: for reuse, or to be given back")
+    rows: dict[str, int]
+    workflows: list[WorkflowSizeShape] = Field(description="Those with the most events")

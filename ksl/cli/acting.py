@@ -18,20 +18,21 @@ from ksl.cli.watch import Patience, how_to_go_on, verdict, watch
 
 
 def act(
-    ctx: click.Context, invocation: Invocation, ask: Callable[[Client], Awaitable[Json]], *, wait_for_s: float
-) -> None:
+    ctx: click.Context, invocation: Invocation, ask: Callable[[Client], Awaitable[Json]], *, wait_for_s: float,
+    wanted: str = "succeeded",
+) -> None:  # fmt: skip
     """`ask` does the thing and returns an answer with the `run_id`, where it is known. Ends the command.
 
     With a server, done means stored: exit 0. Without one the run is this command's to advance, and the exit
-    code says what became of it; a run that was cancelled as asked is done.
+    code says what became of it; a run that is in the status `wanted` is as asked, and the command done.
     """
-    run, code = asyncio.run(_act(invocation, ask, Patience(wait_for_s)))
+    run, code = asyncio.run(_act(invocation, ask, Patience(wait_for_s), wanted))
     emit_document(run, prints_json=invocation.prints_json)
     ctx.exit(code)
 
 
 async def _act(
-    invocation: Invocation, ask: Callable[[Client], Awaitable[Json]], patience: Patience
+    invocation: Invocation, ask: Callable[[Client], Awaitable[Json]], patience: Patience, wanted: str
 ) -> tuple[Json, int]:
     async with connected(invocation) as client:
         answer = await ask(client)
@@ -42,7 +43,7 @@ async def _act(
             return await client.run(run_id), exits.DONE
         invocation.on_interrupt = [f"Left run {run_id} as it is; `ksl serve` carries on."]
         run = await watch(client, run_id, patience, progress=Progress())
-        code = exits.DONE if run["status"] == "cancelled" else verdict(run)[1]
+        code = exits.DONE if run["status"] == wanted else verdict(run)[1]
         if code == exits.SUSPENDED:
             narrate(how_to_go_on(run, carries_on=False))
         return run, code

@@ -147,13 +147,16 @@ _group(
 )
 _group(
     "runs",
-    "Look at runs; cancel or retry one.",
+    "Look at runs; stop them, mend them, let them go on.",
     {
         "list": ("runs_list", "Runs, newest first."),
         "show": ("runs_show", "One run: what it was given, what it did, what became of it."),
         "tail": ("runs_tail", "A run's events, old and new, until it ends."),
-        "cancel": ("runs_cancel", "Ask a run to stop; its clean-up still runs."),
-        "retry": ("runs_retry", "Let a failed or held run go on; what it completed is kept."),
+        "cancel": ("runs_cancel", "Ask a run, or all of a filter, to stop; clean-up still runs."),
+        "retry": ("runs_retry", "Let failed or held runs go on; what they completed is kept."),
+        "pause": ("runs_pause", "Hold a run, or all of a filter, until released."),
+        "release": ("runs_release", "Let held runs go on."),
+        "fork": ("runs_fork", "A new run with the history of another, up to a step."),
     },
 )
 _group(

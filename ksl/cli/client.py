@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ksl.cli.output import Json
+
+if TYPE_CHECKING:
+    from ksl.engine.many import Verb
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 NOTHING: frozenset[str] = frozenset()
@@ -41,6 +44,15 @@ def hook_target(target: str, step: str | None) -> HookTarget:
     return HookTarget(token, None, None)
 
 
+@dataclass(frozen=True)
+class Which:
+    """Runs by filter, as flags and queries have it. None: whichever."""
+
+    workflow: str | None
+    status: str | None
+    since: str | None
+
+
 class Reader(Protocol):
     # Whether runs go on after this command: a server is there to advance them.
     carries_on: bool
@@ -65,6 +77,10 @@ class Reader(Protocol):
 
     async def hooks(self, *, run_id: str | None = None) -> Json: ...
 
+    async def matching(self, verb: Verb, which: Which) -> Json:
+        """How many runs `verb` would change: `{"matched", "since", ...}`."""
+        ...
+
 
 class Client(Reader, Protocol):
     async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
@@ -78,6 +94,21 @@ class Client(Reader, Protocol):
     async def cancel(self, run_id: str, *, reason: str, force: bool) -> None: ...
 
     async def retry(self, run_id: str) -> None: ...
+
+    async def pause(self, run_id: str, *, reason: str) -> None: ...
+
+    async def release(self, run_id: str, *, accept_drift: bool) -> None: ...
+
+    async def fork(self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None) -> Json:
+        """The new run: `{"run_id", "status"}`. `changes` maps step ids to JSON text."""
+        ...
+
+    async def change_many(
+        self, verb: Verb, which: Which, options: Json, *, confirm: int, cursor: str | None
+    ) -> Json:
+        """One page of them, at most `confirm` runs: `{"changed", "errors", "next_cursor", ...}`. `options` are
+        what the verb takes for one run: `reason`, `force`, `accept_drift`."""
+        ...
 
     async def resume(self, target: HookTarget, payload: bytes) -> Json:
         """What became of the hook; with `run_id` where that may be known: a token alone does not tell."""

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from ksl.build.config import Settings
 from ksl.cli.app import narrate
-from ksl.cli.client import NOTHING, Begun, HookTarget
+from ksl.cli.client import NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
 from ksl.cli.project import count, discovered
 from ksl.cli.stderr_log import log_to_stderr
-from ksl.cli.stored import StoredReader
-from ksl.records import RunStatus
+from ksl.cli.stored import StoredReader, selected
+from ksl.engine.many import Verb, change_page
 from ksl.runtime import Runtime
 from ksl.views.hooks import answer_json, hooks_json
 from ksl.views.runs import run_json
@@ -26,7 +26,7 @@ BY = "cli"
 
 @asynccontextmanager
 async def local_client(settings: Settings, *, advances: bool) -> AsyncGenerator[LocalClient]:
-    """`advances` False: runs are stored and none is begun, since an engine without slots has nowhere to run it."""
+    """`advances` False: no step of any run begins, since an engine without slots has nowhere to run it."""
     if not advances:
         settings = replace(settings, queue=replace(settings.queue, concurrency=0))
     with log_to_stderr(), discovered(settings) as project:
@@ -62,10 +62,13 @@ class LocalClient(StoredReader):
         return await hooks_json(self.runtime.store, self.runtime.hook_url, run_id=run_id)
 
     async def start(self, workflow: str, input: bytes, *, idempotency_key: str | None, detach: bool) -> Begun:
-        started = await self.runtime.start(workflow, input, idempotency_key=idempotency_key, by=BY)
-        if not started.created and started.run.status is RunStatus.RUNNING:
-            # Whoever advanced it is gone, or we would not hold the folder.
-            await self.runtime.engine.load(started.run.run_id)
+        started = await self.runtime.start(
+            workflow, input, idempotency_key=idempotency_key, by=BY, admit=not detach
+        )
+        if not started.created and not detach:
+            await self.runtime.advance(
+                started.run.run_id
+            )  # whoever did so is gone, or we would not hold the folder
         return Begun(started.run.run_id, str(started.run.status), started.created)
 
     async def settled(self, run_id: str, enough: Callable[[Json], bool]) -> Json:
@@ -79,6 +82,33 @@ class LocalClient(StoredReader):
 
     async def retry(self, run_id: str) -> None:
         await self.runtime.retry(run_id, by=BY)
+
+    async def pause(self, run_id: str, *, reason: str) -> None:
+        await self.runtime.pause(run_id, reason=reason, by=BY)
+
+    async def release(self, run_id: str, *, accept_drift: bool) -> None:
+        await self.runtime.release(run_id, by=BY, accept_drift=accept_drift)
+
+    async def fork(self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None) -> Json:
+        row = await self.runtime.fork(run_id, at=at, changes=changes, input=input, by=BY)
+        return {"run_id": row.run_id, "status": row.status.value}
+
+    async def change_many(
+        self, verb: Verb, which: Which, options: Json, *, confirm: int, cursor: str | None
+    ) -> Json:
+        async def act(run_id: str) -> None:
+            match verb:
+                case "cancel":
+                    await self.cancel(run_id, **options)
+                case "retry":
+                    await self.retry(run_id)
+                case "pause":
+                    await self.pause(run_id, **options)
+                case "release":
+                    await self.release(run_id, **options)
+
+        where = selected(verb, which)
+        return await change_page(self.runtime.store, where, act, confirm=confirm, cursor=cursor)
 
     async def resume(self, target: HookTarget, payload: bytes) -> Json:
         if target.token is not None:

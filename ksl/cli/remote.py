@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import httpx
 
-from ksl.cli.client import ENDED, NOTHING, Begun, HookTarget
+from ksl.cli.client import ENDED, NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
 from ksl.cli.problems import problem
+from ksl.engine.strict_json import check
 from ksl.errors import ServerUnreachable, Unauthorised
+
+if TYPE_CHECKING:
+    from ksl.engine.many import Verb
 
 # How long the first POST may wait for the end of a run: many end within it, and no other is kept waiting by it.
 FIRST_WAIT = "100ms"
@@ -104,6 +109,36 @@ class RemoteClient:
 
     async def retry(self, run_id: str) -> None:
         await self._json("POST", f"/runs/{_part(run_id)}/retry")
+
+    async def pause(self, run_id: str, *, reason: str) -> None:
+        await self._json("POST", f"/runs/{_part(run_id)}/pause", json={"reason": reason})
+
+    async def release(self, run_id: str, *, accept_drift: bool) -> None:
+        body = {"accept_drift": accept_drift}
+        await self._json("POST", f"/runs/{_part(run_id)}/release", json=body)
+
+    async def fork(self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None) -> Json:
+        # Values go in as they were typed, and so must be values: `1, "at": ...` would be more than one.
+        outputs: list[bytes] = []
+        for step, text in changes.items():
+            check(text, what=f"the output for step {step}")
+            outputs.append(json.dumps(step).encode() + b": " + text)
+        fields = [b'"at": ' + json.dumps(at).encode(), b'"set": {' + b", ".join(outputs) + b"}"]
+        if input is not None:
+            check(input, what="the input")
+            fields.append(b'"input": ' + input)
+        body = b"{" + b", ".join(fields) + b"}"
+        headers = {"Content-Type": "application/json"}
+        return await self._json("POST", f"/runs/{_part(run_id)}/fork", headers=headers, content=body)
+
+    async def matching(self, verb: Verb, which: Which) -> Json:
+        return await self._json("POST", f"/runs/{verb}", params=_query(which) | {"dry_run": "true"})
+
+    async def change_many(
+        self, verb: Verb, which: Which, options: Json, *, confirm: int, cursor: str | None
+    ) -> Json:
+        params = _query(which) | ({"cursor": cursor} if cursor else {})
+        return await self._json("POST", f"/runs/{verb}", params=params, json={"confirm": confirm, **options})
 
     async def resume(self, target: HookTarget, payload: bytes) -> Json:
         if target.token is not None:
@@ -202,6 +237,10 @@ async def _sent(answer: httpx.Response) -> AsyncIterator[Json]:
             data.clear()
             if isinstance(value, dict) and "seq" in value:
                 yield cast(Json, value)
+
+
+def _query(which: Which) -> dict[str, str]:
+    return {key: value for key, value in asdict(which).items() if value is not None}
 
 
 def _part(text: str) -> str:

@@ -7,15 +7,16 @@ import time
 from collections.abc import AsyncIterator
 
 from ksl.build.config import Settings
-from ksl.cli.client import ENDED, NOTHING
+from ksl.cli.client import ENDED, NOTHING, Which
 from ksl.cli.output import Json
 from ksl.cli.project import discovered
+from ksl.engine.many import Verb, matching, selection
 from ksl.engine.tokens import TokenKeys
 from ksl.errors import UnknownRun
 from ksl.log.lock import read_holder
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Store
-from ksl.records import HookRow
+from ksl.records import HookRow, RunFilter
 from ksl.views.events import events_json
 from ksl.views.hooks import hooks_json
 from ksl.views.runs import run_filter, run_json, runs_json
@@ -82,6 +83,12 @@ class StoredReader:
 
         return await hooks_json(store, url_of, run_id=run_id)
 
+    async def matching(self, verb: Verb, which: Which) -> Json:
+        where = selected(verb, which)
+        if (store := await self._store()) is None:
+            return {"matched": 0, "since": which.since}
+        return await matching(store, where)
+
     async def _store_of(self, run_id: str) -> Store:
         if (store := await self._store()) is None:
             raise UnknownRun(
@@ -94,3 +101,9 @@ class StoredReader:
         if self.opened is None and self.settings.store.path.exists():
             self.opened = await SqliteStore.open_reader(self.settings.store.path)
         return self.opened
+
+
+def selected(verb: Verb, which: Which) -> RunFilter:
+    now_ms = time.time_ns() // 1_000_000
+    where = run_filter(workflow=which.workflow, status=which.status, since=which.since, now_ms=now_ms)
+    return selection(verb, where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ksl.api.openapi import body_of, problems
 from ksl.api.requests import answer, envelope, runtime_of
-from ksl.api.shapes import EventsShape, RunShape, RunsShape, StartedShape, TraceShape
+from ksl.api.shapes import EventsShape, RunAloneShape, RunsShape, StartedShape, TraceShape
 from ksl.errors import BadRequest
 from ksl.records import RunRow
 from ksl.views.events import PAGE, events_json
@@ -36,7 +36,7 @@ async def list_runs(
     return answer(await runs_json(runtime_of(request).store, where, cursor=cursor, limit=limit))
 
 
-@router.get("/runs/{run_id}", response_model=RunShape, responses=problems(400, 404))
+@router.get("/runs/{run_id}", response_model=RunAloneShape, responses=problems(400, 404))
 async def show_run(
     request: Request,
     run_id: str,
@@ -74,14 +74,13 @@ class _Cancel(msgspec.Struct, forbid_unknown_fields=True):
     force: bool = False
 
 
-_CANCEL = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "reason": {"type": "string"},
-        "force": {"type": "boolean", "description": "Skip the clean-up steps"},
-    },
-}
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+_CANCEL = _object(
+    reason={"type": "string"}, force={"type": "boolean", "description": "Skip the clean-up steps"}
+)
 
 
 @router.post(
@@ -104,6 +103,76 @@ async def cancel_run(request: Request, run_id: str) -> Response:
 async def retry_run(request: Request, run_id: str) -> Response:
     """A failed run goes on from what it has recorded; a held one goes on once its code is put right."""
     return _accepted(await runtime_of(request).retry(run_id, by="api"))
+
+
+class _Pause(msgspec.Struct, forbid_unknown_fields=True):
+    reason: str = ""
+
+
+@router.post(
+    "/runs/{run_id}/pause",
+    status_code=202,
+    response_model=StartedShape,
+    responses=problems(400, 404, 409, 415, 422, 503),
+    openapi_extra=body_of(_object(reason={"type": "string"}), "May be left out", required=False),
+)
+async def pause_run(request: Request, run_id: str) -> Response:
+    """Steps in flight are recorded when they end; nothing more begins until the run is released."""
+    asked = await envelope(request, _Pause)
+    return _accepted(await runtime_of(request).pause(run_id, reason=asked.reason, by="api"))
+
+
+class _Release(msgspec.Struct, forbid_unknown_fields=True):
+    accept_drift: bool = False
+
+
+_DRIFT = {"type": "boolean", "description": "What is recorded stands, whatever inputs the code gives now"}
+
+
+@router.post(
+    "/runs/{run_id}/release",
+    status_code=202,
+    response_model=StartedShape,
+    responses=problems(400, 404, 409, 415, 422, 503),
+    openapi_extra=body_of(_object(accept_drift=_DRIFT), "May be left out", required=False),
+)
+async def release_run(request: Request, run_id: str) -> Response:
+    """A held run goes on."""
+    asked = await envelope(request, _Release)
+    return _accepted(await runtime_of(request).release(run_id, by="api", accept_drift=asked.accept_drift))
+
+
+class _Fork(msgspec.Struct, forbid_unknown_fields=True):
+    at: str
+    set: dict[str, msgspec.Raw] = {}
+    input: msgspec.Raw = msgspec.Raw()  # nothing: the input stays
+
+
+_FORK = {
+    **_object(
+        at={"type": "string", "description": "Id of the first step that runs again"},
+        set={"type": "object", "description": "Outputs in place of recorded ones, by step"},
+        input={"description": "In place of the run's input"},
+    ),
+    "required": ["at"],
+}
+
+
+@router.post(
+    "/runs/{run_id}/fork",
+    status_code=202,
+    response_model=StartedShape,
+    responses=problems(400, 404, 409, 413, 415, 422, 503),
+    openapi_extra=body_of(_FORK, "Where to part from the run, and what to change"),
+)
+async def fork_run(request: Request, run_id: str) -> Response:
+    """A new run that keeps the history up to a step; answers with the new run."""
+    asked = await envelope(request, _Fork)
+    changes = {step: bytes(output) for step, output in asked.set.items()}
+    row = await runtime_of(request).fork(
+        run_id, at=asked.at, changes=changes, input=bytes(asked.input) or None, by="api"
+    )
+    return _accepted(row)
 
 
 def _accepted(row: RunRow) -> Response:

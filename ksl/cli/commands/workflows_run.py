@@ -50,7 +50,7 @@ def command(
 async def _run(
     invocation: Invocation, slug: str, input_: bytes, key: str | None, patience: Patience, *, detach: bool
 ) -> tuple[Json, int]:
-    async with connected(invocation, advances=not detach) as client:
+    async with connected(invocation) as client:
         begun = await client.start(slug, input_, idempotency_key=key, detach=detach)
         if not begun.created:
             narrate(f"The idempotency key was used before: this is run {begun.run_id}, as it stands.")
