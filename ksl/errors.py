@@ -333,7 +333,7 @@ class HookClosed(FixRequest):
 
 
 class RunBetweenAttempts(TryAgain):
-    """The run waits for its next attempt; its hooks take answers again when that has begun."""
+    """An earlier attempt of the run made the hook, and the code at hand no longer does; it may again."""
 
     code = "KSL424"
 
@@ -398,6 +398,12 @@ class ChangeRefused(AskPerson):
     """The log did not take a change for what it holds, such as a `seq` that is taken. Others were stored."""
 
     code = "KSL507"
+
+
+class BadBackup(FixRequest):
+    """The file is not a backup that can be restored."""
+
+    code = "KSL508"
 
 
 # --- KSL6xx CLI, HTTP and TUI -----------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from ksl.engine.commits import Commits, Done
 from ksl.engine.engine import Engine
 from ksl.engine.hooks import HookState
+from ksl.engine.rehearsal import Stage, earlier_hook
 from ksl.engine.run import Run
 from ksl.engine.strict_json import check
 from ksl.engine.tokens import token_hash
@@ -71,13 +74,39 @@ class Answering:
             )
         run = await self._engine.load(run_id)
         state = run.hooks.get(step)
-        if run.main is None or state is None or not state.is_open:
-            await self._refuse(run_id, step)
+        if state is not None and state.is_open and run.main is not None:
+            return run, state
+        await self._refuse(run_id, step)
+        state = await self._earlier(run, step) if _is_left(run, step) else None
+        if state is None:
             raise RunBetweenAttempts(
-                f"run {run_id} waits for its next attempt; hook {step} takes answers again when that has begun. "
-                "Nothing was stored; try again shortly."
+                f"hook {step} of run {run_id} was made by an earlier attempt, with code that no longer makes it, so "
+                "an answer cannot be checked. Nothing was stored; try again when the run has come to the hook."
             )
         return run, state
+
+    async def _earlier(self, run: Run, step: str) -> HookState | None:
+        """A hook that an earlier attempt made and this one has not come to: its schema lives in the code only,
+        so that attempt is rehearsed."""
+        engine = self._engine
+        events = await engine.store.events(run.run_id)
+        stage = Stage(
+            clock=engine.clock,
+            tokens=engine.tokens,
+            limits=engine.limits,
+            workspaces_root=engine.workspaces_root,
+        )
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[HookState | None] = loop.create_future()
+
+        def look() -> None:
+            try:
+                found.set_result(earlier_hook(engine.project, run.row, events, step, stage=stage))
+            except Exception as error:
+                found.set_exception(error)
+
+        loop.call_soon(look)
+        return await found
 
     async def _refuse(self, run_id: str, step: str) -> None:
         """Raises what the hook's stored state says, if it says anything."""
@@ -98,10 +127,17 @@ class Answering:
     async def _answer(self, run: Run, state: HookState, type: EventType, data: bytes, by: str) -> HookRow:
         def act(done: Done) -> None:
             # Asked again here, with nothing awaited since: of many callers one finds it open.
-            if self._engine.live.get(run.run_id) is not run or not state.is_open:
+            is_early = run.hooks.get(state.step) is None
+            is_open = (
+                _is_left(run, state.step) if is_early else run.hooks[state.step] is state and state.is_open
+            )
+            if self._engine.live.get(run.run_id) is not run or not is_open:
                 done.settle(_TooLate())
                 return
             timer = state.timer
+            if is_early:
+                at_ms = self._engine.clock.now_ms()
+                run.change.hooks.append(state.answered(type, at_ms=at_ms, by=by))
             run.post(
                 type,
                 state.step,
@@ -118,6 +154,11 @@ class Answering:
             run, state = await self._open_hook(run.run_id, state.step)  # raises, or it was only evicted
             return await self._answer(run, state, type, data, by)
         return state.row
+
+
+def _is_left(run: Run, step: str) -> bool:
+    """Whether an earlier attempt made the hook, and nobody has answered it."""
+    return step in run.history.begun and step not in run.history.pool
 
 
 class _TooLate(Exception):

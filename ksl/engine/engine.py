@@ -86,6 +86,7 @@ class Engine:
         self.unstored = Unstored()
         self.live: OrderedDict[str, Run] = OrderedDict()
         self.on_end: Callable[[str], None] | None = None
+        self.on_let_in: Callable[[str], None] | None = None
         # A change was not stored; the run's id where it is to go on.
         self.on_loss: Callable[[str | None, KslError], None] | None = None
         self._slots = slots
@@ -94,7 +95,9 @@ class Engine:
         self._resident_max = resident_max
         self._loop = asyncio.get_running_loop()
         self._loading: dict[str, asyncio.Future[Run]] = {}
-        self._kept_out: dict[str, asyncio.Future[None]] = {}  # runs that somebody deals with as they lie in the log
+        self._kept_out: dict[
+            str, asyncio.Future[None]
+        ] = {}  # runs that somebody deals with as they lie in the log
         self._trimming = False
         self.stopping = False
 
@@ -110,11 +113,7 @@ class Engine:
     async def begin_again(self, run_id: str) -> None:
         """A queued run from the log, its slot granted."""
         run = await self.load(run_id)
-        if (
-            self.live.get(run_id) is not run
-            or run.row.status is not RunStatus.QUEUED
-            or run.main is not None
-        ):
+        if self.live.get(run_id) is not run or run.row.status is not RunStatus.QUEUED or run.main is not None:
             if not run.has_slot:
                 self._slots.release(run_id)
             return
@@ -341,9 +340,11 @@ class Engine:
     @asynccontextmanager
     async def kept_out(self, run_id: str, *, force: bool = False) -> AsyncIterator[bool]:
         """Keeps a run out of memory and out of line, so that its row and events stand still meanwhile.
+        Afterwards `on_let_in` is told: what its row says then is what becomes of it.
 
         False, and nothing is kept: its body is in memory. `force` takes it out all the same.
         """
+        lies_still = False
         while (other := self._kept_out.get(run_id)) is not None:
             await asyncio.shield(other)
         gone = self._kept_out[run_id] = self._loop.create_future()
@@ -357,11 +358,14 @@ class Engine:
             self.withdraw(run_id)
             if live is not None:
                 self.discard(live)
+            lies_still = True
             await self.store.flush()
             yield True
         finally:
             del self._kept_out[run_id]
             gone.set_result(None)
+            if lies_still and self.on_let_in is not None:
+                self.on_let_in(run_id)
 
     async def hold(self, row: RunRow, error: KslError) -> None:
         """Holds a run that is not in memory."""

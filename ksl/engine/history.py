@@ -22,6 +22,7 @@ OUTCOMES = frozenset(
         "timer_fired",
     }
 )
+HOOK_OUTCOMES = frozenset({"hook_resumed", "hook_rejected", "hook_expired"})
 # Written by the body's own doing: on replay the code must ask for them in their places.
 EMITTED = frozenset({"sleep_started", "hook_created", "timer_started", "step_cancelled"})
 # Neither delivered nor asked for: what the engine notes beside.

@@ -82,6 +82,11 @@ class HookState:
             raise invalid(error, what=f"the payload for hook {self.step}") from None
         return self._codec.dump(value, root="payload")
 
+    def answered(self, type: str, *, at_ms: int, by: str) -> HookRow:
+        """The row of a hook that is answered before the body has come to it again."""
+        self.row = replace(self.row, status=_STATUS[type], answered_at_ms=at_ms, answered_by=by or None)
+        return self.row
+
     def settle(self, event: Event) -> TimerRow | None:
         """Takes the answer; returns the timer that is not needed any more."""
         self._outcome = event

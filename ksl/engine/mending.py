@@ -16,6 +16,8 @@ from ksl.errors import UnknownWorkflow, WrongState
 from ksl.log.store import Change
 from ksl.records import FINISHED, Meta, RunRow, RunStatus, TimerRow
 
+_WITHOUT_BODY = (RunStatus.QUEUED, RunStatus.HELD)
+
 
 class Mending:
     def __init__(
@@ -73,9 +75,7 @@ class Mending:
         if (await self._commits.row(run_id)).status is RunStatus.HELD:
             return await self.release(run_id, by=by)
         async with self._engine.kept_out(run_id):
-            queued = await self._retry_failed(run_id, by=by)
-        self._admit(queued, None)
-        return queued
+            return await self._retry_failed(run_id, by=by)
 
     async def _retry_failed(self, run_id: str, *, by: str) -> RunRow:
         row = await self._commits.row(run_id)
@@ -104,9 +104,7 @@ class Mending:
         """A held run goes on. `accept_drift`: what is recorded stands, whatever inputs the code gives now."""
         async with self._engine.kept_out(run_id) as lies_still:
             row = await self._release(run_id, by=by, accept_drift=accept_drift, lies_still=lies_still)
-        if row.status is RunStatus.QUEUED:
-            self._admit(row, None)
-        elif lies_still:
+        if lies_still and row.status is not RunStatus.QUEUED:
             await self._engine.load(run_id)
             await self._engine.store.flush()
             row = await self._commits.row(run_id)
@@ -151,23 +149,33 @@ class Mending:
         data = msgspec.json.encode(
             {"type": "Paused", "message": reason or "paused by hand", "step": None, "attempts": row.attempt}
         )
-        live = engine.live.get(run_id)
-        if live is not None and live.main is not None:
-            run = live
-            await self._commits.on_loop(
-                run, lambda done: run.pause(data, Meta(by=by), stored=done.stored, lost=done.lost)
-            )
-            engine.leave_if_paused(run)
-            return await self._commits.row(run_id)
-        engine.withdraw(run_id)
-        if live is not None:
-            engine.discard(live)
-        await engine.store.flush()
-        newest = await engine.store.newest_seq(run_id)
-        event = self._commits.event(row, newest + 1, "run_held", data, Meta(by=by))
-        held = replace(row, status=RunStatus.HELD, waiting_on=None, seq=event.seq)
-        await self._commits.store(Change(run_id=run_id, events=[event], run=held))
-        return held
+        run = engine.live.get(run_id)
+        if run is None or run.main is None:
+            async with engine.kept_out(run_id) as lies_still:
+                row = await self._commits.row(run_id)
+                if lies_still and row.status not in FINISHED and row.status is not RunStatus.HELD:
+                    newest = await engine.store.newest_seq(run_id)
+                    event = self._commits.event(row, newest + 1, "run_held", data, Meta(by=by))
+                    held = replace(row, status=RunStatus.HELD, waiting_on=None, seq=event.seq)
+                    await self._commits.store(Change(run_id=run_id, events=[event], run=held))
+                    return held
+            return await self.pause(run_id, reason=reason, by=by)
+        left = False
+
+        def act(done: Done) -> None:
+            nonlocal left
+            left = engine.live.get(run_id) is not run
+            if left or run.paused:
+                done.settle(None)
+            else:
+                run.pause(data, Meta(by=by), stored=done.stored, lost=done.lost)
+
+        await self._commits.on_loop(run, act)
+        if left:
+            await engine.store.flush()
+            return await self.pause(run_id, reason=reason, by=by)
+        engine.leave_if_paused(run)
+        return await self._commits.row(run_id)
 
     async def fork(
         self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None, by: str

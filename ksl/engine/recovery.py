@@ -61,7 +61,11 @@ class Recovery:
         store = self._engine.store
         for number, row in enumerate(suspects):
             if number > 0:
-                store.append(Change(run_id=row.run_id, run=row))
+                await store.flush()
+                now = await store.run(row.run_id)
+                if now is None or now.status is not RunStatus.QUEUED:
+                    continue  # somebody cancelled or paused it meanwhile
+                store.append(Change(run_id=row.run_id, run=replace(now, status=RunStatus.RUNNING)))
                 await store.flush()
             await self._load(row.run_id)
             await self._moved_on(row)

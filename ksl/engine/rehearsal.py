@@ -8,7 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from ksl.engine.history import read_history
+from ksl.engine.hooks import HookState
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Logs
 from ksl.engine.run import Run
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from ksl.engine.call import Call
 
 _PAGE = 500
+_ENDINGS = frozenset({"run_completed", "run_failed", "run_cancelled"})
 
 
 class Rehearsed(NamedTuple):
@@ -82,6 +86,8 @@ async def _rehearsed(project: Project, store: Store, row: RunRow, stage: Stage) 
         events = await store.events(row.run_id)
     except DamagedEvent as error:
         return error
+    if not events or events[-1].type in _ENDINGS:
+        return None  # the row is older: the run has ended meanwhile, or is gone
     loop = asyncio.get_running_loop()
     done: asyncio.Future[KslError | None] = loop.create_future()
 
@@ -100,6 +106,21 @@ async def _rehearsed(project: Project, store: Store, row: RunRow, stage: Stage) 
     return await done
 
 
+def earlier_hook(
+    project: Project, row: RunRow, events: Sequence[Event], step: str, *, stage: Stage
+) -> HookState | None:
+    """A hook as an earlier attempt of the run made it, with its schema; None where the code no longer does."""
+    for retry in reversed([n for n, event in enumerate(events) if event.type == "run_retrying"]):
+        run = _run(project, row, events[:retry], stage)
+        try:
+            run.replay()
+            if (state := run.hooks.get(step)) is not None:
+                return state
+        finally:
+            run.evict()
+    return None
+
+
 def rehearse(project: Project, row: RunRow, events: Sequence[Event], *, stage: Stage) -> KslError | None:
     """Why the run no longer fits the project's code, or None where it does.
 
@@ -110,17 +131,21 @@ def rehearse(project: Project, row: RunRow, events: Sequence[Event], *, stage: S
             f"run {row.run_id} is of workflow {row.workflow}, which this project does not define (any more). "
             f"Restore it and `ksl runs retry {row.run_id}`."
         )
-    run = Run(
+    run = _run(project, row, events, stage)
+    try:
+        run.replay()
+        return run.halted
+    finally:
+        run.evict()
+
+
+def _run(project: Project, row: RunRow, events: Sequence[Event], stage: Stage) -> Run:
+    return Run(
         stage,
-        row,
+        replace(row, seq=events[-1].seq),
         workflow=project.workflows[row.workflow],
         tables=project.tables,
         input=events[0].data or b"null",
         history=read_history(events),
         log=stage.logs.of(row.run_id, silent=lambda: True),
     )
-    try:
-        run.replay()
-        return run.halted
-    finally:
-        run.evict()

@@ -33,7 +33,7 @@ from ksl.engine.body import Body, RunInfo
 from ksl.engine.call import Call
 from ksl.engine.divergence import broken_rule, definition_line
 from ksl.engine.halt import Halt
-from ksl.engine.history import EMITTED, NOTES, History
+from ksl.engine.history import EMITTED, HOOK_OUTCOMES, NOTES, History
 from ksl.engine.hooks import HookState
 from ksl.engine.host import Host
 from ksl.engine.ids import Scope
@@ -114,6 +114,10 @@ class Run:
     def begin(self) -> None:
         """The run was admitted: its body starts, or starts again after a failed attempt."""
         self.caught_up = True
+        for event in self.history.current:
+            if event.type in HOOK_OUTCOMES and event.step is not None:
+                self.history.pool[event.step] = event  # answered between the attempts
+        self._cursor = len(self.history.current)
         meta = Meta(attempt=self.history.attempt)
         event = self.record("run_started", None, meta=meta)
         if self.row.started_at_ms is None:
@@ -613,6 +617,10 @@ class Run:
         """Shows one event to the body."""
         step = event.step
         type = event.type
+        if type in HOOK_OUTCOMES and step not in self.hooks and step in self.history.begun:
+            # Answered before this attempt has come to it: kept, as what earlier attempts left is.
+            self.history.pool[step or ""] = event
+            return
         if type == "run_started" and self.history.started_seq is not None:
             # A later attempt begins where the first did: what that one recorded must come to it unchanged.
             self._position = self.history.started_seq
