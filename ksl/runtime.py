@@ -33,6 +33,7 @@ from ksl.engine.unfit import hold_unfit
 from ksl.engine.watchdog import Watchdog
 from ksl.errors import ChangeRefused, KslError, StoreUnopenable, TryAgain
 from ksl.log.lock import FolderLock
+from ksl.log.retention import RetentionLoop
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Store
 from ksl.queue.slots import Slots
@@ -111,11 +112,13 @@ class Runtime:
         )
         self.engine.on_end = self._ended
         self.engine.on_loss = self._lost
+        self.engine.on_let_in = lambda run_id: self._spawn(self._let_in(run_id))
         self._behind = Behind(store=store, take_up=self._take_up)
         commits = Commits(self.engine)
         self._starting = Starting(self.engine, commits, new_id=new_id, admit=self._admit)
         self._answering = Answering(self.engine, commits)
         self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._admit)
+        self._retention = RetentionLoop(store=store, clock=clock, keep_s=settings.retention.finished_runs)
         self._watchdog = Watchdog(self._loop)
 
     @classmethod
@@ -371,6 +374,8 @@ class Runtime:
 
     def _start(self) -> None:
         self._spawn(self._timers.run())
+        if self._serve:
+            self._spawn(self._retention.run())
         self._watchdog.start()
 
     async def _recover(self) -> None:
@@ -430,6 +435,12 @@ class Runtime:
             self._behind.add(run_id, error)
         elif isinstance(error, ChangeRefused) and run_id is not None:
             self._spawn(self._hold_refused(run_id, error))
+
+    async def _let_in(self, run_id: str) -> None:
+        try:
+            await self._take_up(run_id)
+        except KslError as error:
+            self.engine.lost(run_id, error)
 
     async def _take_up(self, run_id: str) -> None:
         """A run whose newest turn was not stored goes on from what is."""
