@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from ksl.cli import exits
 from ksl.cli.app import narrate
+from ksl.cli.fitting import emit_fitting, fitting
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_json
 from ksl.cli.project import count, discovered, settings_of
@@ -17,33 +19,40 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, name="build")
+@click.option("--runs", is_flag=True, help="Also say which unfinished runs still fit the code.")
 @pass_invocation
 @click.pass_context
-def command(ctx: click.Context, invocation: Invocation) -> None:
+def command(ctx: click.Context, invocation: Invocation, runs: bool) -> None:
     """Import the project and say what is wrong with it.
 
     Errors come as `file:line CODE message`, with the traceback through the project's own lines; one of them
-    makes the exit code 1.
+    makes the exit code 1, and with --runs so does a run that does not fit.
     """
     settings = settings_of(invocation)
     if not (settings.folder / settings.project.workflows).is_dir():
         narrate(f"There is no folder {settings.project.workflows}/ in {settings.folder}: nothing to run yet.")
     with discovered(settings) as project:
         found = problems(project)
-        _emit(project, found, prints_json=invocation.prints_json)
-    ctx.exit(exits.FAILED if found else exits.DONE)
+        rehearsed = asyncio.run(fitting(settings, project)) if runs else None
+        ok = not found and all(run["fits"] for run in rehearsed or ())
+        _emit(project, found, rehearsed, ok=ok, prints_json=invocation.prints_json)
+    ctx.exit(exits.DONE if ok else exits.FAILED)
 
 
-def _emit(project: Project, found: list[Json], *, prints_json: bool) -> None:
+def _emit(
+    project: Project, found: list[Json], runs: list[Json] | None, *, ok: bool, prints_json: bool
+) -> None:
     if prints_json:
         slugs = {"workflows": sorted(project.workflows), "actions": sorted(project.actions)}
-        emit_json({"ok": not found, **slugs, "errors": found})
+        emit_json({"ok": ok, **slugs, "errors": found} | ({} if runs is None else {"runs": runs}))
         return
     for problem in found:
         click.echo(f"{problem['file']}:{problem['line']} {problem['code']} {problem['message']}")
         if problem.get("traceback"):
             click.echo("    " + problem["traceback"].rstrip().replace("\n", "\n    "))
     click.echo(f"{summary(project)}, {count(len(found), 'error')}")
+    if runs is not None:
+        emit_fitting(runs)
 
 
 def problems(project: Project) -> list[Json]:

@@ -1,0 +1,74 @@
+"""Which unfinished runs still fit the code of the folder. The store is only read, and no step runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ksl.cli.output import Json
+from ksl.cli.project import count
+
+if TYPE_CHECKING:
+    from ksl.build.config import Settings
+    from ksl.build.discover import Project
+    from ksl.engine.rehearsal import Rehearsed
+
+
+async def fitting(settings: Settings, project: Project) -> list[Json]:
+    """For each unfinished run that has begun `{"run_id", "workflow", "status", "fits", "code", "rule", "line",
+    "message"}`, newest first. The last four are null where it fits, and `rule` and `line` where nothing tells."""
+    from ksl.engine.clock import SystemClock
+    from ksl.engine.host import Limits
+    from ksl.engine.rehearsal import Stage, rehearsals
+    from ksl.engine.tokens import TokenKeys
+    from ksl.log.sqlite import SqliteStore
+    from ksl.records import RunFilter, RunStatus
+
+    if not settings.store.path.exists():
+        return []
+    begun = (RunStatus.RUNNING, RunStatus.SLEEPING, RunStatus.WAITING, RunStatus.HELD)
+    store = await SqliteStore.open_reader(settings.store.path)
+    try:
+        stage = Stage(
+            clock=SystemClock(),
+            tokens=TokenKeys.open(settings.data_folder / "hook-keys"),
+            limits=Limits(payload=settings.limits.payload, steps=settings.limits.steps),
+            workspaces_root=settings.data_folder / "workspaces",
+        )
+        found = rehearsals(project, store, RunFilter(statuses=begun), stage=stage)
+        return [_told(each, settings.folder) async for each in found]
+    finally:
+        await store.close()
+
+
+def emit_fitting(runs: Sequence[Json]) -> None:
+    for run in runs:
+        head = f"{run['run_id']}  {run['workflow']}  {run['status']}"
+        if run["fits"]:
+            click.echo(f"{head}  fits")
+            continue
+        click.echo("  ".join(part for part in (head, "does not fit", run["rule"], run["line"]) if part))
+        click.echo(f"    {run['code']} {run['message']}")
+    unfit = sum(not run["fits"] for run in runs)
+    verb = "does" if unfit == 1 else "do"
+    click.echo(f"{count(len(runs), 'unfinished run')}, {unfit} {verb} not fit")
+
+
+def _told(rehearsed: Rehearsed, folder: Path) -> Json:
+    from ksl.build.failure import relative
+
+    row, error = rehearsed
+    file, _, line = str(getattr(error, "line", "")).rpartition(":")
+    return {
+        "run_id": row.run_id,
+        "workflow": row.workflow,
+        "status": row.status.value,
+        "fits": error is None,
+        "code": None if error is None else error.code,
+        "rule": getattr(error, "rule", None) or None,
+        "line": f"{relative(file, folder)}:{line}" if file else None,
+        "message": None if error is None else error.message,
+    }
