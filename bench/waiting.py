@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from time import perf_counter
 
+from ksl.build.discover import discover
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
 from ksl.records import Event, Meta, RunRow, RunStatus, TimerRow
@@ -72,7 +73,9 @@ def _server_with_sleepers(place: Place) -> tuple[Sample, Sample]:
     sleepers = place.size(100_000)
     if place.folder not in _prepared:
         folder = engine.make_project(place)
-        asyncio.run(_write_sleepers(folder / ".ksl" / "ksl.db", sleepers))
+        # Of the code that is served: runs of other code are replayed at start, to see whether it fits them.
+        version = discover(folder).code_version("asleep")
+        asyncio.run(_write_sleepers(folder / ".ksl" / "ksl.db", sleepers, version))
         with Server(engine.make_project(place)) as empty:
             _prepared[place.folder] = folder, empty.ready_s, empty.resident_mb()
     folder, empty_s, empty_mb = _prepared[place.folder]
@@ -90,7 +93,7 @@ def _memory(place: Place) -> Sample:
     return _server_with_sleepers(place)[1]
 
 
-async def _write_sleepers(path: Path, count: int) -> None:
+async def _write_sleepers(path: Path, count: int, version: str) -> None:
     """As the workflow `asleep` leaves them, due over the coming day. Going through it would take minutes."""
     store = await SqliteStore.open(path, durability="process")
     now_ms = time.time_ns() // 1_000_000
@@ -105,7 +108,16 @@ async def _write_sleepers(path: Path, count: int) -> None:
             Event(run_id, 3, "sleep_started", "sleep#0", now_ms, due, b'{"seconds":43200.0}', Meta(after=2)),
         ]
         row = RunRow(
-            run_id, "asleep", RunStatus.SLEEPING, "api", now_ms, now_ms, 3, now_ms, waiting_on=waiting_on
+            run_id,
+            "asleep",
+            RunStatus.SLEEPING,
+            "api",
+            now_ms,
+            now_ms,
+            3,
+            now_ms,
+            waiting_on=waiting_on,
+            code_version=version,
         )
         timer = TimerRow(due_ms, run_id, "sleep#0", "sleep", boot="")
         store.append(Change(run_id=run_id, events=events, run=row, timers_set=[timer]))
