@@ -1,6 +1,8 @@
-"""Crash trials for as long as you like: `python -m tests.crash.chaos --trials 200 --seed 7`, or `--sweep N` for a
-kill at every commit, before and after, and at every effect, up to the Nth. Prints what it found as JSON; exits 1 when a promise
-was broken, or when too little happened for the result to mean anything.
+"""Crash trials for as long as you like.
+
+`python -m tests.crash.chaos --trials 200 --seed 7` kills at random points; `--sweep N` kills once before and
+after every commit and at every effect, up to the Nth. Prints what it found as JSON; exits 1 when a promise was
+broken, or when too little happened for the result to mean anything.
 """
 
 from __future__ import annotations

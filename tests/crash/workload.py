@@ -16,8 +16,8 @@ import signal
 
 from ksl import ActionContext, Context, Retry, StepFailed, StepInterrupted, action, bounded, workflow
 
-LEDGER = os.environ["CRASH_LEDGER"]
-LIFE = os.environ["CRASH_LIFE"]
+LEDGER = os.environ.get("CRASH_LEDGER", os.devnull)
+LIFE = os.environ.get("CRASH_LIFE", "0")
 POINT, _, AT = os.environ.get("CRASH_AT", "").partition(":")
 seen = 0
 
@@ -179,6 +179,17 @@ async def failing() -> None:
 @workflow
 async def many() -> list[str]:
     return await bounded(2, [note.run(text=str(number)) for number in range(5)])
+
+
+@workflow
+async def linger(input: float) -> str:
+    return await slowly.run(text="at last", seconds=input)
+
+
+@workflow
+async def nap(input: str, ctx: Context) -> str:
+    await ctx.sleep(input)
+    return await note.run(text="rested")
 
 
 @workflow

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -126,8 +126,8 @@ class Ended:
 
     @property
     def outcome(self) -> tuple[str, Any]:
-        data = json.loads(self.events[-1].data or b"null")
-        return self.events[-1].type, data.get("message") if isinstance(data, dict) else data
+        data: Any = json.loads(self.events[-1].data or b"null")
+        return self.events[-1].type, data["message"] if self.events[-1].type == "run_failed" else data
 
     def outcomes(self) -> set[tuple[str, str | None, bytes | None, bytes | None]]:
         """Every recorded outcome, whatever its place: id, what happened, value, input."""
@@ -325,7 +325,7 @@ class Machine:
 
 
 @contextlib.contextmanager
-def programs(folder: Path, seeds: list[tuple[str, int, bool]]) -> Iterator[Project]:
+def programs(folder: Path, seeds: list[tuple[str, int, bool]]) -> Generator[Project]:
     """A project of many programs: slug, seed, steady."""
     (folder / "actions").mkdir()
     (folder / "workflows").mkdir()
@@ -343,9 +343,9 @@ def programs(folder: Path, seeds: list[tuple[str, int, bool]]) -> Iterator[Proje
 
 def _value(event: Event) -> bytes | None:
     """What an event says, without what differs from one life to the next."""
-    data = json.loads(event.data or b"null")
     if event.type == "hook_created":
         return None
-    if isinstance(data, dict):
-        return json.dumps({"message": data.get("message"), "type": data.get("type")}).encode()
+    if event.type == "step_failed":
+        data: Any = json.loads(event.data or b"{}")
+        return json.dumps({"message": data["message"], "type": data["type"]}).encode()
     return event.data

@@ -138,7 +138,7 @@ class _Writer:
                     "    x = await fails.run(v=x)",
                     "except StepFailed as failure:",
                     f"    x = (x + failure.attempts + {k}) % 97",
-                    f"    x = await act.run(v=x)" if k % 2 else "    x += 1",
+                    "    x = await act.run(v=x)" if k % 2 else "    x += 1",
                 ]
             case "flaky":
                 return [f"x = await flaky.run(v=x + {k})"]
@@ -149,7 +149,7 @@ class _Writer:
             case "body_sleep":
                 return [f"await asyncio.sleep({rng.choice((0, 0.001, 0.4))})"]
             case "hook":
-                wanted = [f'hook = ctx.hook(title="how many?")', f"x = (await act.run(v=x)) + {k}"][
+                wanted = ['hook = ctx.hook(title="how many?")', f"x = (await act.run(v=x)) + {k}"][
                     : 1 + k % 2
                 ]
                 return [*wanted, "x = (x + await hook) % 97"]
