@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -303,6 +303,15 @@ class Engine:
         run.has_slot = False
         self._slots.release(run.run_id)
 
+    def slow(self, run: Run, took_s: float) -> None:
+        _log.warning(
+            "run %s: its body kept the event loop for %.2f s and is now at %s; timers, HTTP and other runs waited. "
+            "Move the work into an action.",
+            run.run_id,
+            took_s,
+            run.body_line(),
+        )
+
     def hook_url(self, token: str) -> str:
         return f"{self._public_url()}/hooks/{token}"
 
@@ -338,7 +347,7 @@ class Engine:
         self.unstored.drop(run_id)
 
     @asynccontextmanager
-    async def kept_out(self, run_id: str, *, force: bool = False) -> AsyncIterator[bool]:
+    async def kept_out(self, run_id: str, *, force: bool = False) -> AsyncGenerator[bool]:
         """Keeps a run out of memory and out of line, so that its row and events stand still meanwhile.
         Afterwards `on_let_in` is told: what its row says then is what becomes of it.
 
