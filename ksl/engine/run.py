@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import Context as Variables
 from hashlib import blake2b
 from random import Random
+from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from ksl.define.seam import HookSpec
     from ksl.define.workflow import Workflow
 
+SLOW_S = 0.1  # of one turn of a body; longer makes every other run wait
 RUN_TIMEOUT = "run-timeout#0"
 
 
@@ -512,6 +514,7 @@ class Run:
         loop = self.loop
         if loop is None:
             return
+        began_s = perf_counter()
         try:
             while True:
                 loop.drain()
@@ -530,6 +533,9 @@ class Run:
                     self._deliver(event, pooled=True)
         except KslError as error:
             self.halted = error
+        took_s = perf_counter() - began_s
+        if took_s > SLOW_S:
+            self.host.slow(self, took_s)
 
     def _finish_turn(self) -> None:
         """Writes the turn down and lets what it asked for start."""
@@ -846,13 +852,22 @@ class Run:
                 table=self.scope.table,
                 tables=self._tables,
             )
+            line = line or self.body_line()
             self.halted = ReplayMismatch(
                 f"run {self.run_id}: its history has {_described(event.type, event.step)} at event {event.seq}, but "
-                f"{why}. Nothing was executed; the run is held. Restore the code it was started with and "
+                f"{why}{'' if line in why else f' ({self._asks_for(line)})'}. Nothing was executed; the run is held. Restore the code it was started with and "
                 f"`ksl runs retry {self.run_id}`.",
                 rule=rule,
-                line=line or self.body_line(),
+                line=line,
             )
+
+    def _asks_for(self, line: str) -> str:
+        """The code's side of a mismatch: what it waits for, and where."""
+        if self.main is None or self.main.done():
+            return line
+        waits = [f"step:{call.id} at {call.line}" for call in self.asked.values()]
+        waits += [f"step:{step}" for step, state in self.hooks.items() if state.is_awaited]
+        return f"it waits for {', '.join(waits[:3])}" if waits else line
 
 
 def _described(type: str, step: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ksl.errors import HookClosed, KslError, WrongState
+
 from tests.engine_fixture import World
 
 CLEANS_UP = """
