@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
+import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ksl import Context, Hook, HookRejected, Retry, StepFailed, StepInterrupted, action, bounded, workflow
-from ksl.testing import Environment, RunNotEnded, WaitingHook, crash_test
+from ksl.errors import ReplayMismatch
+from ksl.testing import Environment, RunNotEnded, WaitingHook, crash_test, environment, replay
 
 ledger: list[str] = []
 
@@ -87,6 +91,27 @@ async def test_a_run_that_uses_everything_holds_from_every_cut() -> None:
     assert report.effects >= 9
     assert report.interrupted == []
     assert str(report).endswith("0 divergences, 0 extra effects")
+
+
+async def test_a_run_that_uses_everything_replays_and_shows_where_an_edit_no_longer_fits() -> None:
+    async with environment() as env:
+        env.stub(charge, raises=PermissionError("broke"))
+        run = await env.start(everything, 1)
+        while not run.hooks:
+            await env.pass_to_next(run)
+        await env.resume(run, 4)
+        await run.result()
+        history = env.history(run)
+        made = len(env.calls)
+    assert (await replay(everything, history)).status == "succeeded"
+    assert len(env.calls) == made
+    for event in history.events:
+        if event.type == "step_completed" and event.meta and event.meta.kind == "action":
+            edited = [replace(each, data=b"[]") if each is event else each for each in history.events]
+            with pytest.raises(
+                ReplayMismatch, match=re.escape(f"step_completed of step:{event.step} at event {event.seq}")
+            ):
+                await replay(everything, dataclasses.replace(history, events=tuple(edited)))
 
 
 async def test_a_body_that_uses_chance_is_found() -> None:
