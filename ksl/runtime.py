@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ksl.engine import guards
 from ksl.engine.answering import Answering
 from ksl.engine.behind import Behind
 from ksl.engine.clock import SystemClock
@@ -120,6 +121,7 @@ class Runtime:
         self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._admit)
         self._retention = RetentionLoop(store=store, clock=clock, keep_s=settings.retention.finished_runs)
         self._watchdog = Watchdog(self._loop)
+        guards.install()
 
     @classmethod
     async def open(

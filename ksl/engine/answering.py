@@ -74,6 +74,8 @@ class Answering:
             )
         run = await self._engine.load(run_id)
         state = run.hooks.get(step)
+        if run.halted is not None:
+            raise WrongState(f"{run.halted} The answer was not stored.")
         if state is not None and state.is_open and run.main is not None:
             return run, state
         await self._refuse(run_id, step)

@@ -167,7 +167,14 @@ class Body:
     async def main(self, workflow: Workflow[Any, Any], data: bytes) -> bytes:
         """The body from its stored input to its encoded output."""
         value = workflow.input.decode(data)
-        result = await workflow.body(value, self.context(workflow))
+        try:
+            result = await workflow.body(value, self.context(workflow))
+        except (RuntimeError, ValueError) as error:
+            # asyncio's own words, for a future of another loop that was awaited or gathered.
+            if "different loop" in str(error):
+                where = _innermost_line(error, self._tables[workflow.slug].file)
+                self._loop.refuse("a future of another event loop", line=where)
+            raise
         return encode_output(workflow, result, payload_max=self._info.payload_max)
 
     def _start_inside(self, call: Call, workflow: Workflow[Any, Any], scope: Scope) -> RunTask:
@@ -199,6 +206,17 @@ class HookOfRun:
 
     def wait(self) -> Awaitable[Any]:
         return self._durable.hook_outcome(self._step)
+
+
+def _innermost_line(error: BaseException, file: str) -> str | None:
+    """file:line of the innermost frame of the workflow's own file that an exception came through."""
+    found: str | None = None
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == file:
+            found = f"{file}:{step.tb_lineno}"
+        step = step.tb_next
+    return found
 
 
 def encode_input(workflow: Workflow[Any, Any], value: Any) -> bytes:

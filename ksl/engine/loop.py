@@ -230,9 +230,12 @@ class RunLoop:
         what = _REFUSED.get(name, f"loop.{name}")
 
         def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-            raise RealIoInBody(refusal(what, self._run.body_line()))
+            self.refuse(what)
 
         return refuse
+
+    def refuse(self, what: str, *, line: str | None = None) -> NoReturn:
+        raise RealIoInBody(refusal(what, line or self._run.body_line()))
 
 
 def refusal(what: str, line: str) -> str:

@@ -63,6 +63,8 @@ class Stage:
 
     def ended(self, run: Run) -> None: ...
 
+    def slow(self, run: Run, took_s: float) -> None: ...
+
     def hook_url(self, token: str) -> str:
         return f"http://rehearsal/hooks/{token}"
 
