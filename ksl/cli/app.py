@@ -127,6 +127,9 @@ def our_fault(error: Exception) -> str:
         "build": ("build", "Import the project and say what is wrong with it."),
         "serve": ("serve", "Run the project's workflows and answer HTTP until stopped."),
         "doctor": ("doctor", "Check this machine, the project and its data; say what to do."),
+        "backup": ("backup", "Copy the database into one file, also while a server runs."),
+        "restore": ("restore", "Put a backup in the place of the database."),
+        "prune": ("prune", "Delete runs that finished long ago."),
     },
 )
 @click.version_option(__version__, message="ksl %(version)s")
@@ -166,5 +169,12 @@ _group(
         "list": ("hooks_list", "Hooks that wait for an answer."),
         "resume": ("hooks_resume", "Answer a hook."),
         "reject": ("hooks_reject", "Refuse a hook; the run gets HookRejected."),
+    },
+)
+_group(
+    "db",
+    "Look at the database itself.",
+    {
+        "size": ("db_size", "How large it is, and with what."),
     },
 )

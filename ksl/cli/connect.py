@@ -18,6 +18,7 @@ from ksl.errors import BadRequest, FolderHeld, NotAProject, ServerUnreachable
 
 if TYPE_CHECKING:
     from ksl.build.config import Settings
+    from ksl.cli.remote import RemoteClient
 
 
 FOLDER_WAIT_S = 10.0
@@ -35,8 +36,8 @@ async def connected(invocation: Invocation, *, advances: bool = True) -> AsyncGe
     until = time.monotonic() + FOLDER_WAIT_S
     async with AsyncExitStack() as stack:
         while True:
-            if (server := _server(invocation)) is not None:
-                yield await stack.enter_async_context(_remote(*server))
+            if (server := server_of(invocation)) is not None:
+                yield await stack.enter_async_context(remote(*server))
                 return
             from ksl.cli.local import local_client
 
@@ -56,17 +57,17 @@ async def connected(invocation: Invocation, *, advances: bool = True) -> AsyncGe
 @asynccontextmanager
 async def reading(invocation: Invocation) -> AsyncGenerator[Reader]:
     """For commands that only look. With no server it reads the store and moves no run."""
-    if (server := _server(invocation)) is None:
+    if (server := server_of(invocation)) is None:
         from ksl.cli.stored import StoredReader
 
         async with aclosing(StoredReader(settings_of(invocation))) as reader:
             yield reader
     else:
-        async with _remote(*server) as client:
+        async with remote(*server) as client:
             yield client
 
 
-def _server(invocation: Invocation) -> tuple[str, str | None] | None:
+def server_of(invocation: Invocation) -> tuple[str, str | None] | None:
     """URL and token."""
     named = invocation.url or os.environ.get("KSL_URL")
     if named:
@@ -115,7 +116,7 @@ def _url(text: str) -> str:
 
 
 @asynccontextmanager
-async def _remote(url: str, token: str | None) -> AsyncGenerator[Client]:
+async def remote(url: str, token: str | None) -> AsyncGenerator[RemoteClient]:
     from ksl.cli.remote import RemoteClient
 
     async with aclosing(RemoteClient(url, token)) as client:

@@ -26,6 +26,7 @@ _USAGE = (
 _UNREACHABLE = (
     errors.StoreUnopenable,
     errors.SchemaTooNew,
+    errors.StoreBusy,
     errors.FolderHeld,
     errors.ServerUnreachable,
     errors.ShuttingDown,

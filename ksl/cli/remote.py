@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -15,7 +17,7 @@ from ksl.cli.client import ENDED, NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
 from ksl.cli.problems import problem
 from ksl.engine.strict_json import check
-from ksl.errors import ServerUnreachable, Unauthorised
+from ksl.errors import ServerUnreachable, StoreUnopenable, Unauthorised
 
 if TYPE_CHECKING:
     from ksl.engine.many import Verb
@@ -153,6 +155,34 @@ class RemoteClient:
             return await self._answer_token(target.token, "/reject", json.dumps({"reason": reason}).encode())
         body = json.dumps({"step": target.step, "reason": reason}).encode()
         return await self._answer_run(target, "reject", body)
+
+    async def prune(self, older_than_s: float | None, *, dry_run: bool) -> Json:
+        asked = {"dry_run": dry_run} | ({} if older_than_s is None else {"older_than": older_than_s})
+        # Deleting much takes long, and giving up on it would not stop it.
+        return await self._json("POST", "/prune", json=asked, timeout=None)
+
+    async def size(self) -> Json:
+        return await self._json("GET", "/db/size", timeout=None)
+
+    async def backup(self, target: Path) -> None:
+        """Makes the new file, for its owner alone: a copy of the server's database."""
+        try:
+            handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StoreUnopenable(f"{target} cannot be made: {error.strerror}. Nothing was changed.") from error
+        with os.fdopen(handle, "wb") as file:
+            # How long the server takes to make the copy depends on its size alone.
+            patient = httpx.Timeout(None, connect=5.0)
+            try:
+                async with self.http.stream("POST", "/backup", timeout=patient) as answer:
+                    if not answer.is_success:
+                        raise problem(answer.status_code, await answer.aread(), self.url)
+                    async for chunk in answer.aiter_bytes():
+                        file.write(chunk)
+            except httpx.TransportError as error:
+                raise self._unreachable(error) from None
+            file.flush()
+            os.fsync(file.fileno())
 
     async def _answer_token(self, token: str, action: str, body: bytes) -> Json:
         # The answer to a token says nothing about the run. Whoever may list hooks may know it all the same.

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from ksl.errors import KslError
+from ksl.errors import BadRequest, KslError
 from ksl.log.checkpoint import WAL_BYTES_MAX
 from ksl.log.store import Store
 
@@ -29,8 +29,8 @@ class Clock(Protocol):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    runs: int
-    events: int
+    runs: int  # or, asked what would be deleted, so many
+    before_ms: int
 
 
 class RetentionLoop:
@@ -64,15 +64,29 @@ class RetentionLoop:
         return pruned.more or self._reclaiming
 
 
-async def prune(store: Store, *, before_ms: int) -> Deleted:
-    """All of it now, for a person who asked, down to the last free page. Others' commits go between."""
-    runs = events = 0
+async def prune(
+    store: Store, older_than_s: float | None, *, keep_s: float, now_ms: int, dry_run: bool = False
+) -> Deleted:
+    """All of it now, for a person who asked, down to the last free page. Others' commits go between.
+
+    `older_than_s` None: as the setting `keep_s` says. Errors: BadRequest where that keeps for ever.
+    """
+    if older_than_s is None:
+        if not keep_s:
+            raise BadRequest(
+                "retention.finished_runs is 0, which keeps finished runs for ever. Say how old they must be with "
+                "--older-than (older_than over HTTP). Nothing was deleted."
+            )
+        older_than_s = keep_s
+    before_ms = now_ms - round(older_than_s * 1000)
+    if dry_run:
+        return Deleted(await store.prunable(before_ms), before_ms)
+    runs = 0
     while True:
         pruned = await store.prune(before_ms, limit=RUNS_MAX)
         runs += len(pruned.run_ids)
-        events += pruned.events
         if not pruned.more:
             break
     while await store.reclaim(pages=PAGES_MAX, keep_pages=0):
         pass
-    return Deleted(runs, events)
+    return Deleted(runs, before_ms)
