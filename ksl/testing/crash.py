@@ -84,6 +84,9 @@ async def crash_test(
     report = CrashReport(
         events=len(undisturbed.events), effects=len(undisturbed.calls), status=undisturbed.status
     )
+    for step, attempt in _twice(undisturbed.calls):
+        message = f"attempt {attempt} of {step} was performed twice, with no crash at all"
+        report.extra_effects.append(Finding(len(undisturbed.events), "undisturbed", message))
     for cut in range(1, len(undisturbed.events)):
         again = await script.play(input, undisturbed.events[:cut])
         report.trials += 1
@@ -196,7 +199,7 @@ def _judge(report: CrashReport, undisturbed: _Trial, again: _Trial, cut: int) ->
         for each in undisturbed.events[:cut]
         if each.type in _OUTCOMES and each.meta is not None and each.meta.kind == "action"
     }
-    made = Counter((call.step, call.attempt) for call in undisturbed.calls)
+    made = Counter({(call.step, call.attempt) for call in undisturbed.calls})
     for call in again.calls:
         place = (call.step, call.attempt)
         if place in recorded:
@@ -221,6 +224,11 @@ def _judge(report: CrashReport, undisturbed: _Trial, again: _Trial, cut: int) ->
                 f"the body calls {action} directly and not by .run(...): it was performed again on replay"
             )
             report.extra_effects.append(Finding(cut, event, message))
+
+
+def _twice(calls: list[ActionCall]) -> list[tuple[str, int]]:
+    counts = Counter((call.step, call.attempt) for call in calls)
+    return [place for place, count in counts.items() if count > 1]
 
 
 @contextmanager

@@ -4,12 +4,15 @@ import asyncio
 import dataclasses
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from ksl import Context, Hook, HookRejected, Retry, StepFailed, StepInterrupted, action, bounded, workflow
+from ksl.engine.attempts import Attempts, Result
+from ksl.engine.call import Call
 from ksl.errors import ReplayMismatch
 from ksl.testing import Environment, RunNotEnded, WaitingHook, crash_test, environment, replay
 
@@ -234,3 +237,23 @@ async def test_hooks_are_answered_by_name_by_step_by_a_function_or_left_to_their
 
     with pytest.raises(RunNotEnded, match="hook#0"):
         await crash_test(waits)
+
+
+async def test_an_engine_that_performs_a_step_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Attempts.start
+
+    def twice(self: Attempts, run_id: str, call: Call, number: int, done: Callable[[Result], None]) -> None:
+        start(self, run_id, call, number, done)
+        start(self, run_id, call, number, done)
+
+    monkeypatch.setattr(Attempts, "start", twice)
+
+    @workflow
+    async def simple() -> int:
+        return await act.run(1)
+
+    report = await crash_test(simple)
+    assert not report.ok
+    assert report.divergences == []
+    assert [finding.cut for finding in report.extra_effects] == [4, 1, 2]
+    assert ledger[:2] == ["act 1", "act 1"]
