@@ -73,7 +73,7 @@ def act_on_many(
         narrate(f"No run matches that has something to {verb}.")
         _end(ctx, invocation, {"matched": 0, "changed": 0, "errors": []})
     if not chosen.yes:
-        if not sys.stdin.isatty():
+        if not somebody_is_there():
             raise click.UsageError(
                 f"{count(number, 'run')} match and nobody is at a terminal to be asked. Nothing was done. "
                 f"Add --yes to {verb} them."
@@ -84,6 +84,10 @@ def act_on_many(
     # What a stretch of time meant when it was counted, it means for every page.
     which = replace(chosen.which, since=found["since"])
     _end(ctx, invocation, asyncio.run(_change(invocation, verb, which, dict(options), number)))
+
+
+def somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _end(ctx: click.Context, invocation: Invocation, answer: Json) -> None:
