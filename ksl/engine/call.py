@@ -19,6 +19,16 @@ CallKind = Literal["action", "workflow", "sleep"]
 class Call(RunFuture):
     """What `.run(...)` returns inside a body. To type checkers it is a coroutine; to asyncio a future."""
 
+    # Set where they differ; here since a run makes many calls.
+    asked = False
+    after = 0  # seq of the newest event the body had seen when it asked
+    action: Action[Any, Any] | None = None
+    scope: str | None = None  # where credentials are looked up, if pinned
+    task: RunTask | None = None  # a sub-workflow's body
+    start: Callable[[], RunTask] | None = None  # makes it
+    due_s: float | None = None  # a sleep's duration, or
+    due_ms: int | None = None  # the moment it ends
+
     def __init__(
         self,
         *,
@@ -41,14 +51,6 @@ class Call(RunFuture):
         self.decode = decode
         self.code = code
         self.lasti = lasti
-        self.asked = False
-        self.after = 0  # seq of the newest event the body had seen when it asked
-        self.action: Action[Any, Any] | None = None
-        self.scope: str | None = None  # where credentials are looked up, if pinned
-        self.task: RunTask | None = None  # a sub-workflow's body
-        self.start: Callable[[], RunTask] | None = None  # makes it
-        self.due_s: float | None = None  # a sleep's duration, or
-        self.due_ms: int | None = None  # the moment it ends
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Any = None) -> None:
         # Whoever waits for a future adds a callback first: await, gather, wait, shield, TaskGroup.

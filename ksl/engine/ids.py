@@ -49,11 +49,20 @@ def step_id(loop: RunLoop, frame: FrameType, *, slug: str, what: str) -> tuple[s
     """The id of the step called at `frame`, and the task it was called in."""
     task = current_task(loop, what=what)
     scope = task.scope
-    site = scope.table.find(frame.f_code, frame.f_lasti)
+    # The table's cache at hand, since this is asked for every call; `find` fills it.
+    cached = scope.table.cache.get(id(frame.f_code))
+    site = cached.get(frame.f_lasti) if cached is not None else None
+    if site is None:
+        site = scope.table.find(frame.f_code, frame.f_lasti)
     # `b.run(*map(a.run, xs))` runs a's step from the very instruction that calls b.
     if site is None or site.callee not in (None, slug):
         raise UnknownSite(_unknown(scope, frame, what))
-    return scope.next_id(site.key or site.key_for(slug), task.place), task
+    key = site.key or site.key_for(slug)
+    placed = f"{key}[{task.place}]" if task.place else key
+    counts = scope.counts
+    n = counts.get(placed, 0)
+    counts[placed] = n + 1
+    return f"{scope.prefix}{placed}#{n}", task
 
 
 def where(frame: FrameType) -> str:

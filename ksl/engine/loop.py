@@ -34,7 +34,8 @@ class RunFuture(asyncio.Future[Any]):
     """A future that hashes by creation order: asyncio keeps futures in sets, whose order must replay."""
 
     def __init__(self, *, loop: RunLoop) -> None:
-        self._order = loop.next_order()
+        loop.order += 1
+        self._order = loop.order
         super().__init__(loop=loop)  # pyright: ignore[reportArgumentType]  # asyncio asks for no more than we have
 
     def __hash__(self) -> int:
@@ -73,7 +74,7 @@ class RunTimer(asyncio.TimerHandle):
 class RunLoop:
     """What asyncio needs of a loop. `ksl_run` is how a step call finds its run."""
 
-    __slots__ = ("__weakref__", "_inside", "_now_s", "_order", "_ready", "_run", "ksl_run", "tasks")
+    __slots__ = ("__weakref__", "_inside", "_now_s", "_ready", "_run", "ksl_run", "order", "tasks")
 
     def __init__(self, run: Run, *, seam: Any, salt: int) -> None:
         self.ksl_run = seam
@@ -83,56 +84,59 @@ class RunLoop:
         self._inside = False  # this is the running loop
         # Hashes start at a number of the run's own: all tasks of the process share one WeakSet, which would
         # degrade to a list if every run counted from 0.
-        self._order = salt
+        self.order = salt
         # Of this loop alone: asyncio.all_tasks looks through those of all runs.
         self.tasks: WeakSet[RunTask] = WeakSet()
 
-    def drain(self) -> int:
-        """Runs what is ready until nothing is; returns how many handles ran."""
+    def drain(self) -> None:
+        """Runs what is ready until nothing is."""
+        if self._ready:
+            if self._inside:
+                self._run_ready()
+                return
+            before = self.enter()
+            try:
+                self._run_ready()
+            finally:
+                self.leave(before)
+
+    def _run_ready(self) -> None:
         ready = self._ready
-        if not ready:
-            return 0
         count = 0
-        before = None if self._inside else self._enter()
-        try:
-            while ready:
-                handle = ready.popleft()
-                if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-                    try:
-                        handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-                    except SystemExit:
-                        pass  # the task that raised it carries it: a body's exit is its run's, not the server's
-                count += 1
-                if count > HANDLES_MAX:
-                    ready.clear()
-                    raise RunawayBody(
-                        f"{self._run.body_line()}: the body went through {HANDLES_MAX:,} loop turns without "
-                        "waiting for anything recorded (an endless `while` with asyncio.sleep(0)?). Wait for a step, "
-                        "ctx.sleep or a hook instead."
-                    )
-        finally:
-            if before is not None:
-                self._leave(before)
-        return count
+        while ready:
+            handle = ready.popleft()
+            if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                try:
+                    handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                except SystemExit:
+                    pass  # the task that raised it carries it: a body's exit is its run's, not the server's
+            count += 1
+            if count > HANDLES_MAX:
+                ready.clear()
+                raise RunawayBody(
+                    f"{self._run.body_line()}: the body went through {HANDLES_MAX:,} loop turns without waiting for "
+                    "anything recorded (an endless `while` with asyncio.sleep(0)?). Wait for a step, ctx.sleep or a "
+                    "hook instead."
+                )
 
     @contextmanager
     def entered(self) -> Generator[None]:
         """This is the running loop meanwhile; afterwards the one before it is again, whatever was raised."""
-        before = self._enter()
+        before = self.enter()
         try:
             yield
         finally:
-            self._leave(before)
+            self.leave(before)
 
-    def _enter(self) -> Entered:
-        # `drain` calls this itself: it is the hot path, and a context manager costs as much as a whole step call.
+    def enter(self) -> Entered:
+        """`entered` without its cost, for the hot path: a context manager takes as long as a whole step call."""
         before = (_get_running_loop(), sys.get_asyncgen_hooks())
         self._inside = True
         _set_running_loop(self)  # pyright: ignore[reportArgumentType]
         sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
         return before
 
-    def _leave(self, before: Entered) -> None:
+    def leave(self, before: Entered) -> None:
         loop, hooks = before
         self._inside = False
         _set_running_loop(loop)
@@ -144,8 +148,8 @@ class RunLoop:
             self._now_s = now_s
 
     def next_order(self) -> int:
-        self._order += 1
-        return self._order
+        self.order += 1
+        return self.order
 
     def spawn(
         self, coro: Coroutine[Any, Any, Any], *, scope: Scope, place: str, context: Variables | None = None

@@ -38,7 +38,7 @@ from ksl.engine.history import EMITTED, HOOK_OUTCOMES, NOTES, History
 from ksl.engine.hooks import HookState
 from ksl.engine.host import Host
 from ksl.engine.ids import Scope
-from ksl.engine.loop import RunLoop, RunTask, RunTimer
+from ksl.engine.loop import Entered, RunLoop, RunTask, RunTimer
 from ksl.errors import InputDrift, KslError, ReplayMismatch, RunStuck, TooManySteps
 from ksl.log.store import Change
 from ksl.records import Event, EventType, Meta, RunRow, RunStatus, TimerKind, TimerRow
@@ -105,7 +105,7 @@ class Run:
         self._position = 0  # seq of the newest event delivered to the body
         self._barrier = 0  # seq that must be stored before anything acts
         self._steps = 0
-        self._wanted: list[Call] = []
+        self._wanted: dict[str, Call] = {}  # asked for in this turn
         self._in_line: list[Call] = []  # for a slot, to be performed
         self._blocked: deque[tuple[int, list[Call]]] = deque()
         self._ripe: list[tuple[int, str]] = []  # pooled outcomes that were asked for, by seq
@@ -133,6 +133,7 @@ class Run:
         """Brings the body to where its history ends. Nothing acts and nothing is written before that."""
         events = self.history.current
         self.replaying = True
+        before: Entered | None = None
         try:
             while self._cursor < len(events) and self.halted is None:
                 event = events[self._cursor]
@@ -143,6 +144,8 @@ class Run:
                     self._halt_at(event, "the code did not ask for it there")
                     break
                 self._deliver(event)
+                if before is None and self.loop is not None:
+                    before = self.loop.enter()  # once for the whole replay: it costs as much as a step
                 self._settle_turn()
                 if self.main is not None and self.main.done():
                     # What it left in flight is cancelled when it is concluded, and finds those events then.
@@ -152,6 +155,8 @@ class Run:
                     break
         finally:
             self.replaying = False
+            if before is not None and self.loop is not None:
+                self.loop.leave(before)
         if self.halted is not None or self.main is None:
             return
         for step in list(self.history.retrying):
@@ -160,18 +165,19 @@ class Run:
                 due_ms = from_rfc3339(data["next_attempt_at"])
                 if due_ms <= self.host.clock.now_ms():
                     continue  # over, and maybe cut off in the attempt that followed: it is made now
-                self._wanted.remove(call)
+                self._wanted.pop(step, None)
                 timer = self.back_off(call, due_ms)
                 if self.row.status is RunStatus.RUNNING:
                     # It may have fired before the clock was set back.
                     self.change.timers_set.append(timer)
-        interrupted = [call for call in self._wanted if call.id in self.history.interrupted]
+        interrupted = [call for step, call in self._wanted.items() if step in self.history.interrupted]
         for call in interrupted:
-            self._wanted.remove(call)
+            del self._wanted[call.id]
         self._finish_turn()
         self.caught_up = self.halted is None
         for call in interrupted:
-            self._interrupted(call)
+            if self.asked.get(call.id) is call:  # else the one before it ended the run
+                self._interrupted(call)
 
     def events_left(self) -> list[Event]:
         return [event for event in self.history.current[self._cursor :] if event.type not in NOTES]
@@ -233,11 +239,11 @@ class Run:
         self.change.stored, self.change.lost = stored, lost
         self._in_line.clear()
         self._blocked.clear()
-        self._wanted = [
-            call
-            for call in self.asked.values()
+        self._wanted = {
+            step: call
+            for step, call in self.asked.items()
             if call.kind == "action" and call.id not in in_flight and call.id not in self.backoffs
-        ]
+        }
         self._finish_turn()
 
     def drop_turn(self) -> None:
@@ -316,7 +322,7 @@ class Run:
             case "step_retry":
                 del self.backoffs[step]
                 self.active += 1
-                self._wanted.append(self.asked[step])
+                self._wanted[step] = self.asked[step]
                 self.change.timers_cleared.append(timer)
                 self._finish_turn()
             case _:
@@ -369,7 +375,7 @@ class Run:
             case "action":
                 self.active += 1
                 if pooled is None:
-                    self._wanted.append(call)
+                    self._wanted[call.id] = call
             case "sleep":
                 self._start_sleep(call)
             case "workflow":
@@ -385,9 +391,8 @@ class Run:
                 self.change.timers_cleared.append(self.backoffs.pop(step))
             else:
                 self.active -= 1
-                if call in self._wanted:
-                    self._wanted.remove(call)
-                elif not self.replaying:
+                had_begun = self._wanted.pop(step, None) is None
+                if had_begun and not self.replaying:
                     self.host.abandon(self, call)
         elif call.kind == "sleep" and step in self.sleeps:
             self.change.timers_cleared.append(self.sleeps.pop(step))
@@ -423,7 +428,8 @@ class Run:
             event = self._emit(
                 "step_failed", step, data=failures.encode(failure), input=call.input, meta=meta
             )
-        self._settle(call, event, None)
+        if event.seq > self._loaded_seq or self._fits(call, event, pooled=pooled is not None):
+            self._settle(call, event, None)
 
     def hook(self, step: str, spec: HookSpec) -> tuple[str, str]:
         codec = Codec(spec.schema if spec.schema is not None else Any, where=f"the schema of hook {step}")
@@ -438,10 +444,12 @@ class Run:
         state.created(event, workflow=self.workflow.slug, key_id=self.host.tokens.newest)
         token = self.host.tokens.token(self.run_id, step, key_id=state.row.key_id)
         self.hooks[step] = state
-        if event.seq > self._loaded_seq:
+        fresh = event.seq > self._loaded_seq
+        # The deadline is set again in a later attempt: it went with the run's end, or came in between.
+        if state.timer is not None and (fresh or (not self.replaying and step not in self.history.pool)):
+            self.change.timers_set.append(state.timer)
+        if fresh:
             self.change.hooks.append(state.row)
-            if state.timer is not None:
-                self.change.timers_set.append(state.timer)
             self._barrier = max(self._barrier, event.seq)
         if (pooled := self.history.pool.get(step)) is not None:
             heapq.heappush(self._ripe, (pooled.seq, step))
@@ -552,7 +560,8 @@ class Run:
                 return
         self.flush()
         if self._wanted:
-            wanted, self._wanted = self._wanted, []
+            wanted = list(self._wanted.values())
+            self._wanted.clear()
             if self._barrier <= self.stored_seq:
                 self._issue(wanted)
             else:
@@ -677,8 +686,8 @@ class Run:
         del self.asked[call.id]
         if call.kind == "action":
             self.active -= 1
-            if self.replaying and call in self._wanted:
-                self._wanted.remove(call)
+            if self.replaying:
+                self._wanted.pop(call.id, None)
         elif call.kind == "sleep":
             self.sleeps.pop(call.id, None)
         if event.type == "step_failed":
@@ -855,7 +864,8 @@ class Run:
             line = line or self.body_line()
             self.halted = ReplayMismatch(
                 f"run {self.run_id}: its history has {_described(event.type, event.step)} at event {event.seq}, but "
-                f"{why}{'' if line in why else f' ({self._asks_for(line)})'}. Nothing was executed; the run is held. Restore the code it was started with and "
+                f"{why}{'' if line in why else f' ({self._asks_for(line)})'}. Nothing was executed; the run is held. "
+                f"Restore the code it was started with and "
                 f"`ksl runs retry {self.run_id}`.",
                 rule=rule,
                 line=line,
