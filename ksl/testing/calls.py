@@ -25,10 +25,23 @@ class ActionCall:
     input: dict[str, Any]  # JSON, by parameter
     stubbed: bool
     seq: int = 0  # of the run's newest event when the attempt began
-    status: Literal["under way", "completed", "failed"] = "under way"
     output: Any = None  # JSON
     error: Failure | None = None
+    _attempt: Attempt | None = field(default=None, repr=False, compare=False)
     _action: Action[..., Any] | None = field(default=None, repr=False, compare=False)
+    _ended: Literal["completed", "failed"] | None = None
+
+    @property
+    def status(self) -> Literal["under way", "completed", "failed", "cancelled"]:
+        """ "cancelled": nobody wanted its outcome any more, so none was recorded."""
+        if self._ended is not None:
+            return self._ended
+        return "cancelled" if self._attempt is not None and self._attempt.cancelled else "under way"
+
+    def end(
+        self, how: Literal["completed", "failed"], *, output: Any = None, error: Failure | None = None
+    ) -> None:
+        self._ended, self.output, self.error = how, output, error
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -107,6 +120,7 @@ class Stubs:
             input=json.loads(attempt.input),
             stubbed=stub is not None,
             seq=self._seq_of(attempt.run_id),
+            _attempt=attempt,
             _action=action,
         )
         self._calls.add(call)
@@ -114,10 +128,10 @@ class Stubs:
 
         def ended(result: Result) -> None:
             if result.error is None:
-                call.status, call.output = "completed", json.loads(result.data or b"null")
+                call.end("completed", output=json.loads(result.data or b"null"))
             else:
                 kind = result.type or result.error.__class__.__name__
-                call.status, call.error = "failed", Failure(type=kind, message=str(result.error))
+                call.end("failed", error=Failure(type=kind, message=str(result.error)))
             done(result)
 
         attempt.done = ended

@@ -201,6 +201,8 @@ def _judge(report: CrashReport, undisturbed: _Trial, again: _Trial, cut: int) ->
     }
     made = Counter({(call.step, call.attempt) for call in undisturbed.calls})
     for call in again.calls:
+        if call.status == "cancelled":
+            continue  # a crash changes who is first in a race, and so what is given up
         place = (call.step, call.attempt)
         if place in recorded:
             message = (
@@ -227,7 +229,7 @@ def _judge(report: CrashReport, undisturbed: _Trial, again: _Trial, cut: int) ->
 
 
 def _twice(calls: list[ActionCall]) -> list[tuple[str, int]]:
-    counts = Counter((call.step, call.attempt) for call in calls)
+    counts = Counter((call.step, call.attempt) for call in calls if call.status != "cancelled")
     return [place for place, count in counts.items() if count > 1]
 
 

@@ -150,3 +150,17 @@ async def test_an_action_that_never_ends_is_named_after_the_patience_of_the_envi
         env.stub(send, hang)
         with pytest.raises(ActionHangs, match=r"send#0 of run_1 did not end within 0\.01 s"):
             await env.start(letters, INPUT)
+
+
+async def test_a_call_whose_outcome_nobody_wants_any_more_is_cancelled() -> None:
+    async with environment() as env:
+
+        async def slow() -> Sent:
+            await env.sleep("1h")
+            return Sent(ok=True)
+
+        env.stub(send, slow)
+        run = await env.start(letters, INPUT)
+        assert env.calls[0].status == "under way"
+        await env.cancel(run)
+        assert env.calls[0].status == "cancelled"
