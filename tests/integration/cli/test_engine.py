@@ -85,6 +85,10 @@ def ledger(folder: Path) -> list[str]:
     return (folder / "workflows" / "ledger").read_text().split()
 
 
+def ledger_of(folder: Path) -> list[str]:
+    return ledger(folder) if (folder / "workflows" / "ledger").exists() else []
+
+
 def runs(folder: Path) -> list[dict[str, Any]]:
     return json.loads(ksl(folder, "runs", "list").stdout)["runs"]
 
@@ -195,6 +199,16 @@ def test_a_repeated_key_gives_the_first_run(project: Path):
     assert ledger(project) == ["Ada"]
     other = ksl(project, *asked[:4], '{"name":"Bob"}', "--idempotency-key", "k")
     assert (other.exit_code, "KSL430" in other.stderr) == (1, True)
+
+
+def test_a_repeated_key_takes_up_a_run_that_was_only_stored(project: Path):
+    asked = ("workflows", "run", "greeting", "--input", '{"name":"Ada"}', "--idempotency-key", "k")
+    stored = json.loads(ksl(project, *asked, "--detach").stdout)
+    again = json.loads(ksl(project, *asked, "--detach").stdout)
+    assert (stored, ledger_of(project)) == (again, [])
+    done = ksl(project, *asked)
+    assert (done.exit_code, json.loads(done.stdout)["run_id"]) == (0, stored["run_id"])
+    assert ledger(project) == ["Ada"]
 
 
 async def test_a_folder_that_stays_held_is_exit_4_with_the_holder(

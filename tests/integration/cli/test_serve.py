@@ -152,6 +152,31 @@ def test_a_killed_server_leaves_a_folder_that_needs_no_cleaning(project: Path, s
     assert ksl(project, "runs", "tail", run_id).exit_code == 0
 
 
+def test_what_no_longer_fits_is_listed_before_the_server_is_ready(project: Path, start: Start):
+    run_id = json.loads(ksl(project, "workflows", "run", "approval").stdout)["run_id"]
+    code = project / "workflows" / "flows.py"
+    asks = 'str(await ctx.hook(title="Go on?"))'
+    code.write_text(FLOWS.replace(asks, "str(await linger.run(seconds=0))"))
+    server = start("serve")
+    server.until("ready in")
+    listed = next(line for line in server.said if "KSL401" in line)
+    assert run_id in listed
+    assert any("1 run that waited no longer fit" in line for line in server.said)
+    code.write_text(FLOWS.replace(asks, f"str(await linger.run(seconds=0)) + {asks}"))
+    beside = ksl(project, "build", "--runs")
+    [run] = json.loads(beside.stdout)["runs"]
+    assert (beside.exit_code, run["status"], run["rule"]) == (1, "held", "step-added")
+    code.write_text(FLOWS)
+    assert ksl(project, "build", "--runs").exit_code == 0
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end() == 0
+    again = start("serve")
+    again.until("ready in")
+    assert ksl(project, "runs", "retry", "--status", "held", "--yes").exit_code == 0
+    assert ksl(project, "hooks", "resume", run_id, "--data", '"yes"').exit_code == 0
+    assert ksl(project, "runs", "tail", run_id).exit_code == 0
+
+
 def test_the_first_signal_lets_a_step_finish_and_the_second_does_not(project: Path, start: Start):
     server = start("serve", "--drain", "1h")
     server.until("ready in")
