@@ -17,6 +17,9 @@ from ksl.log.suspects import mark_open
 
 Durability = Literal["full", "process"]
 
+# While opening: a database that somebody else writes to is told of at once, and nobody waits for a commit yet.
+OPENING_BUSY_S = 1.0
+
 
 async def open_writer(path: Path, *, durability: Durability, boot: str) -> tuple[Link, dict[str, int]]:
     """The connection that writes, and the suspects of the last process's death (`Store.suspects`)."""
@@ -38,6 +41,7 @@ async def open_writer(path: Path, *, durability: Durability, boot: str) -> tuple
         suspects.update(mark_open(connection, boot))
         if durability == "process":
             connection.execute("PRAGMA synchronous = NORMAL")
+        _be_patient(connection)
 
     is_new = _make_file(path)
     if durability == "full":
@@ -61,6 +65,7 @@ async def open_reader(path: Path) -> Link:
             raise StoreUnopenable(
                 f"{path} was made by an older ksl. Start `ksl serve` once: it brings the database up to date."
             )
+        _be_patient(connection)
 
     if not path.is_file():
         raise _unopenable(path, "is not a file" if path.exists() else "does not exist")
@@ -68,12 +73,16 @@ async def open_reader(path: Path) -> Link:
 
 
 def _set_common(connection: LogConnection) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+    connection.execute(f"PRAGMA busy_timeout = {int(min(BUSY_TIMEOUT_S, OPENING_BUSY_S) * 1000)}")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA mmap_size = 0")
     connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _be_patient(connection: LogConnection) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
 
 def _require_wal(connection: LogConnection, path: Path) -> None:

@@ -12,6 +12,11 @@ from ksl.errors import NoColumnPositions
 
 PYTHON_MIN = (3, 11)
 SQLITE_MIN = (3, 37, 0)  # STRICT tables
+SQLITE_SHARED = (
+    3,
+    51,
+    3,
+)  # before it, a second program that writes or checkpoints can corrupt a WAL database
 
 
 def machine_findings() -> Iterator[Finding]:
@@ -34,6 +39,8 @@ def _sqlite(version: tuple[int, ...]) -> Finding:
     if version < SQLITE_MIN:
         wanted = ".".join(str(part) for part in SQLITE_MIN)
         return Finding("sqlite", "fail", found, f"Use a Python whose sqlite3 is {wanted} or newer.")
+    if version < SQLITE_SHARED:
+        found += "; no other program may write to the database while ksl runs"
     return Finding("sqlite", "ok", found)
 
 

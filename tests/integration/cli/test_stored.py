@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ksl.cli.app import cli
+from ksl.log.checksum import event_crc, run_crc
 from ksl.log.lock import FolderLock
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
@@ -104,6 +107,55 @@ def test_doctor_names_a_damaged_event_and_exits_1(project: Path):
     assert done.exit_code == 1
     assert [each["check"] for each in failed] == ["events"]
     assert "run_2" in failed[0]["found"]
+
+
+def test_doctor_reads_runs_that_are_over_too_and_names_each_damaged_event(project: Path):
+    with closing(sqlite3.connect(project / ".ksl" / "ksl.db")) as connection:
+        connection.execute("UPDATE event SET data = 'x' WHERE run_id = 'run_1' AND seq = 2")
+        connection.execute("UPDATE event SET step = CAST(X'ff' AS TEXT) WHERE run_id = 'run_2' AND seq = 1")
+        connection.commit()
+    checks = json.loads(ksl(project, "doctor").stdout)["checks"]
+    found = [each["found"] for each in checks if each["check"] == "events"]
+    assert [("run_1: event 2" in text, "run_2: event 1" in text) for text in found] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_doctor_says_why_a_run_is_held(project: Path):
+    with closing(sqlite3.connect(project / ".ksl" / "ksl.db")) as connection:
+        held = (
+            run_crc("run_2"),
+            9,
+            "run_held",
+            None,
+            5,
+            b'{"type": "ReplayMismatch", "message": "other step"}',
+        )
+        connection.execute(
+            "INSERT INTO event (run_id, seq, type, at_ms, data, crc) VALUES ('run_2', 9, 'run_held', 5, ?, ?)",
+            (held[5].decode(), event_crc(*held, None, None)),
+        )
+        connection.execute("UPDATE run SET status = 'held' WHERE run_id = 'run_2'")
+        connection.commit()
+    checks = json.loads(ksl(project, "doctor").stdout)["checks"]
+    assert [each["found"] for each in checks if each["check"] == "held runs"] == [
+        "run_2: ReplayMismatch: other step"
+    ]
+
+
+def test_doctor_notices_a_clock_behind_the_newest_event(project: Path):
+    with closing(sqlite3.connect(project / ".ksl" / "ksl.db")) as connection:
+        later_ms = time.time_ns() // 1_000_000 + 3_600_000
+        crc = event_crc(run_crc("run_2"), 9, "run_started", None, later_ms, None, None, None)
+        connection.execute(
+            "INSERT INTO event (run_id, seq, type, at_ms, crc) VALUES ('run_2', 9, 'run_started', ?, ?)",
+            (later_ms, crc),
+        )
+        connection.commit()
+    done = ksl(project, "doctor")
+    warned = [each["found"] for each in json.loads(done.stdout)["checks"] if each["level"] == "warn"]
+    assert (done.exit_code, any("later than the clock says" in text for text in warned)) == (0, True)
 
 
 def test_doctor_says_when_the_database_is_none(project: Path):

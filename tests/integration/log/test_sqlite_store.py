@@ -83,6 +83,7 @@ async def test_the_connection_that_writes_is_set_up_as_the_design_says(
         "trusted_schema": 0,
         "cell_size_check": 1,
         "journal_size_limit": 16 * 1024 * 1024,
+        "busy_timeout": 5_000,
     }
     writing = store._writing  # pyright: ignore[reportPrivateUsage]  # the only way to ask this connection
     assert writing is not None
