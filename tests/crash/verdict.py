@@ -12,6 +12,7 @@ from tests.crash.workload import RUNS
 
 Json = dict[str, Any]
 OUTCOMES = ("step_completed", "step_failed", "step_cancelled", "sleep_completed", "hook_resumed")
+SLEEP_MS = 250  # of the workload's one sleep
 # Runs whose steps follow each other: a kill can repeat one effect of each of them, and no more.
 SEQUENTIAL = (
     "chain",
@@ -75,12 +76,17 @@ class Verdict:
                 if event["step"] in recorded:
                     self.duplicates.append(f"{workflow} {event['step']}")
                 recorded.add(event["step"])
-        begun = {event["step"]: event for event in events if event["type"] == "sleep_started"}
-        for event in events:
-            if event["type"] == "sleep_completed":
-                due = from_rfc3339(begun[event["step"]]["data"]["due"])
-                if from_rfc3339(event["at"]) < due or due < from_rfc3339(begun[event["step"]]["at"]) + 250:
-                    self.problems.append(f"{workflow}: {event['step']} ended early")
+        for event, before in zip(events[1:], events, strict=False):
+            if event["type"] == "sleep_started":
+                # Not by its own `at`, which is taken after the moment has been reckoned.
+                due_ms = from_rfc3339(event["data"]["due"])
+                if due_ms < from_rfc3339(before["at"]) + SLEEP_MS:
+                    self.problems.append(f"{workflow}: {event['step']} was to be shorter than asked for")
+                for ended in events:
+                    # A process that measured the duration itself need not wait for the rounded moment.
+                    woke = ended["type"] == "sleep_completed" and ended["step"] == event["step"]
+                    if woke and from_rfc3339(ended["at"]) < due_ms - 1:
+                        self.problems.append(f"{workflow}: {event['step']} ended early")
 
     def _effects(self, workflow: str, lines: list[Line], trial: Trial) -> None:
         self.operations["effect"] += len(lines)
