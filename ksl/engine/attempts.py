@@ -99,6 +99,7 @@ class Attempts:
         self._threads: ThreadPoolExecutor | None = None
         self._gates: dict[str, Gate] = {}
         self._in_flight: dict[tuple[str, str], Attempt] = {}
+        self._outside = copy_context()  # what actions see: nothing of the request that happens to run one first
         self._variables: dict[str, Variables] = {}
         self._idle: asyncio.Event | None = None
 
@@ -190,7 +191,7 @@ class Attempts:
         attempt.started_at_ms = self._clock.now_ms()
         variables = self._variables.get(action.slug)
         if variables is None:
-            variables = self._variables[action.slug] = copy_context()
+            variables = self._variables[action.slug] = self._outside.copy()
             variables.run(in_action.set, action.slug)
         if action.context_parameter is not None:
             attempt.context = self._context(attempt)

@@ -60,6 +60,7 @@ class Starting:
             await asyncio.shield(storing)
         self._keys[key] = self._loop.create_future()
         try:
+            await engine.store.flush()  # the run of a caller that gave up may be on its way there
             known = await engine.store.run_by_key(slug, idempotency_key)
             if known is None:
                 row = await self._create(

@@ -37,7 +37,9 @@ async def w(ctx: Context) -> Any:
     assert await disk.store.timers(until_ms=2**62, limit=10) == []
 
 
-async def test_a_hook_still_expires_after_its_run_failed_was_retried_and_the_process_died(disk: World) -> None:
+async def test_a_hook_still_expires_after_its_run_failed_was_retried_and_the_process_died(
+    disk: World,
+) -> None:
     await disk.load("""
 @workflow(retry=Retry(attempts=1))
 async def w(ctx: Context) -> Any:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -155,3 +156,33 @@ async def w(ctx: Context) -> Any:
     run = await world.seen(run_id)
     assert run.status == "failed", run.flow
     whole(run)
+
+
+@pytest.mark.parametrize("times", range(8))
+async def test_a_start_whose_caller_gave_up_keeps_its_idempotency_key(disk: World, times: int) -> None:
+    await disk.load(ONE_STEP)
+    disk.store._writer._inline = False  # a commit takes its time
+    first = asyncio.create_task(disk.start(input="x", idempotency_key="k"))
+    for _ in range(times):
+        await asyncio.sleep(0)
+    first.cancel()
+    await disk.start(input="x", idempotency_key="k")
+    await disk.rest()
+    assert disk.stage.steps == ["slow#0"]
+
+
+async def test_an_action_sees_nothing_of_the_request_that_first_ran_it(world: World) -> None:
+    await world.load("""
+import contextvars
+asked_by = contextvars.ContextVar("asked_by", default="nobody")
+
+@action
+async def who() -> str:
+    return asked_by.get()
+
+@workflow
+async def w() -> Any:
+    return await who.run()
+""")
+    sys.modules["workflows.main"].asked_by.set("a request")
+    assert (await world.run()).output == "nobody"
