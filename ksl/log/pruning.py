@@ -20,12 +20,13 @@ from ksl.records import FINISHED
 EVENTS_MAX = 2_000  # deleted in one transaction: as many as one batch may add
 
 _FINISHED = ", ".join(f"'{status}'" for status in sorted(FINISHED))
-_OLD = f"finished_at_ms < ? AND status IN ({_FINISHED})"
+# The plus keeps SQLite from taking the index of statuses, nearly all of which are finished ones.
+_OLD = f"finished_at_ms < ? AND +status IN ({_FINISHED})"
 OLD_RUNS = f"SELECT run_id, seq FROM run WHERE {_OLD} ORDER BY finished_at_ms LIMIT ?"
 OLD_COUNT = f"SELECT count(*) FROM run WHERE {_OLD}"
 _GIVEN = "(SELECT value FROM json_each(?))"
 _EVENTS_OF = "SELECT id, data_blob, input_blob FROM event WHERE run_id = ? LIMIT ?"
-_UNUSED_BLOB = """
+UNUSED_BLOB = """
     DELETE FROM blob WHERE hash = ?1
         AND NOT EXISTS (SELECT 1 FROM event WHERE data_blob = ?1)
         AND NOT EXISTS (SELECT 1 FROM event WHERE input_blob = ?1)"""
@@ -92,4 +93,4 @@ def _delete_events(connection: sqlite3.Connection, run_id: str, limit: int, newe
 
 def _delete_blobs(connection: sqlite3.Connection, hashes: Iterable[bytes]) -> None:
     for hash in set(hashes):
-        connection.execute(_UNUSED_BLOB, (hash,))
+        connection.execute(UNUSED_BLOB, (hash,))

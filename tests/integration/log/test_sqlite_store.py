@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from ksl.errors import DamagedEvent, StoreFailed
-from ksl.log import migrations, reader, rows
+from ksl.log import migrations, pruning, reader, rows
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
 from ksl.records import Meta, RunFilter, RunStatus
@@ -279,8 +279,11 @@ HOT = {
     "hook": (reader.HOOK, (b"h",)),
     "open hooks": (reader.HOOKS_OPEN, ()),
     "hooks of a run": (reader.HOOKS_OF_RUN, ("r1",)),
-    "timers": (reader.TIMERS, (5, 10)),
+    "timers": (reader.TIMERS, (5, 0, "", "", "", 10)),
     "next timer": (reader.NEXT_TIMER, ()),
+    "newest seq": (reader.NEWEST_SEQ, ("r1",)),
+    "runs to prune": (pruning.OLD_RUNS, (5, 10)),
+    "a blob nobody refers to": (pruning.UNUSED_BLOB, (b"h",)),
     "clear a timer": (rows.TIMER_CLEAR, (5, "r1", "s", "sleep")),
     "runs of a status": (reader.runs_question(RunFilter(), RunStatus.HELD)[0], ("held", 9, 10)),
     "runs of a workflow": (reader.runs_question(RunFilter(workflow="w"), None)[0], ("w", 9, 10)),
