@@ -169,7 +169,9 @@ class RemoteClient:
         try:
             handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise StoreUnopenable(f"{target} cannot be made: {error.strerror}. Nothing was changed.") from error
+            raise StoreUnopenable(
+                f"{target} cannot be made: {error.strerror}. Nothing was changed."
+            ) from error
         with os.fdopen(handle, "wb") as file:
             # How long the server takes to make the copy depends on its size alone.
             patient = httpx.Timeout(None, connect=5.0)

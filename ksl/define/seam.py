@@ -1,7 +1,7 @@
 """The seam between what an author writes and what runs it.
 
 Author-facing objects (`Action.run`, `Context.sleep` ...) see a run only through `RunSeam`; an engine puts one
-on the event loop that a body runs on, as its attribute `ksl_run`. Below it stands a second seam,
+in `here.run` while the body's loop is drained. Below it stands a second seam,
 `engine.durable.Durable`: what must survive a crash. Ids, schemas, retries and replay checks are ksl's own and
 stay between the two.
 """
@@ -9,9 +9,7 @@ stay between the two.
 from __future__ import annotations
 
 import sys
-from asyncio.events import (
-    _get_running_loop,  # pyright: ignore[reportPrivateUsage]  # as fast as it gets; asyncio's own modules use it
-)
+import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from ksl.define.action import Action
     from ksl.define.workflow import Workflow
 
-__all__ = ["HookHandle", "HookSpec", "RunSeam", "current_run", "frame_at", "in_action"]
+__all__ = ["HookHandle", "HookSpec", "RunSeam", "current_run", "frame_at", "here", "in_action"]
 
 # `frame_at(1)` is the caller's frame. Nothing public gives a frame so fast.
 frame_at: Callable[[int], FrameType] = sys._getframe  # pyright: ignore[reportPrivateUsage]
@@ -76,6 +74,15 @@ class HookHandle(Protocol):
     def wait(self) -> Awaitable[Any]: ...
 
 
+class _Here(threading.local):
+    """What this thread is in the middle of. Asking asyncio for the running loop costs a system call."""
+
+    run: RunSeam | None = None
+
+
+here = _Here()
+
+
 def current_run() -> RunSeam | None:
     """The run whose body is executing right now, or None (an action, a test, a script)."""
-    return getattr(_get_running_loop(), "ksl_run", None)
+    return here.run

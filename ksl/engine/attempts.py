@@ -99,7 +99,9 @@ class Attempts:
         self._threads: ThreadPoolExecutor | None = None
         self._gates: dict[str, Gate] = {}
         self._in_flight: dict[tuple[str, str], Attempt] = {}
-        self._outside = copy_context()  # what actions see: nothing of the request that happens to run one first
+        self._outside = (
+            copy_context()
+        )  # what actions see: nothing of the request that happens to run one first
         self._variables: dict[str, Variables] = {}
         self._idle: asyncio.Event | None = None
 

@@ -191,17 +191,15 @@ class Engine:
             self._timers.set(list(run.armed()))
 
     def _make(self, row: RunRow, input: bytes, history: History) -> Run:
-        run: Run
-        run = Run(
+        return Run(
             self,
             row,
             workflow=self.project.workflows[row.workflow],
             tables=self.project.tables,
             input=input,
             history=history,
-            log=self.logs.of(row.run_id, silent=lambda: run.replaying or run.evicting),
+            log=self.logs.of(row.run_id),
         )
-        return run
 
     def post(self, run: Run, act: Callable[[], None]) -> None:
         """Something happens to a live run. Call it from a plain host callback."""

@@ -61,7 +61,7 @@ class Logs:
 class RunLog:
     """`ctx.log` and an action's `log`: `log.info("charged", amount=12)`."""
 
-    __slots__ = ("_logs", "_run_id", "_silent", "_step_id")
+    __slots__ = ("_logs", "_run_id", "_silent", "_step_id", "muted")
 
     def __init__(
         self, logs: Logs, run_id: str, step_id: str | None, silent: Callable[[], bool] | None
@@ -69,7 +69,8 @@ class RunLog:
         self._logs = logs
         self._run_id = run_id
         self._step_id = step_id
-        self._silent = silent  # a body's log says nothing while it is replayed
+        self._silent = silent
+        self.muted = False  # a body's log says nothing while it is replayed
 
     def debug(self, message: str, /, **fields: Any) -> None:
         self._write("debug", message, fields)
@@ -84,7 +85,7 @@ class RunLog:
         self._write("error", message, fields)
 
     def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
-        if self._silent is None or not self._silent():
+        if not self.muted and (self._silent is None or not self._silent()):
             self._logs.write(level, str(message), self._run_id, self._step_id, fields)
 
 

@@ -18,15 +18,15 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING, Any, NoReturn
-from weakref import WeakSet
 
+from ksl.define.seam import here
 from ksl.errors import RealIoInBody, RunawayBody
 
 if TYPE_CHECKING:
     from ksl.engine.ids import Scope
     from ksl.engine.run import Run
 
-Entered = tuple[asyncio.AbstractEventLoop | None, Any]  # the running loop and generator hooks to go back to
+Entered = Any  # the run to go back to: none, but for a drain within a drain
 HANDLES_MAX = 100_000  # in one drain: more is an endless loop that waits for nothing recorded
 
 
@@ -55,7 +55,7 @@ class RunTask(asyncio.Task[Any]):
         self.place = place
         self.children = 0
         super().__init__(coro, loop=loop, name=name, context=context)  # pyright: ignore[reportArgumentType]
-        loop.tasks.add(self)
+        loop.keep(self)
 
     def __hash__(self) -> int:
         return self._order
@@ -74,11 +74,23 @@ class RunTimer(asyncio.TimerHandle):
 class RunLoop:
     """What asyncio needs of a loop. `ksl_run` is how a step call finds its run."""
 
-    __slots__ = ("__weakref__", "_inside", "_now_s", "_ready", "_run", "ksl_run", "order", "tasks")
+    __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "_host",
+        "_inside",
+        "_many",
+        "_now_s",
+        "_ready",
+        "_run",
+        "ksl_run",
+        "order",
+        "tasks",
+    )
 
     def __init__(self, run: Run, *, seam: Any, salt: int) -> None:
         self.ksl_run = seam
-        self._run = run
+        self._run: Any = run  # a Run, until it is let go
         self._ready: deque[asyncio.Handle] = deque()
         self._now_s = 0.0
         self._inside = False  # this is the running loop
@@ -86,7 +98,11 @@ class RunLoop:
         # degrade to a list if every run counted from 0.
         self.order = salt
         # Of this loop alone: asyncio.all_tasks looks through those of all runs.
-        self.tasks: WeakSet[RunTask] = WeakSet()
+        self.tasks: list[RunTask] = []
+        self._many = 64  # tasks, from which those that are done are looked for
+        # A body is drained from callbacks of the loop that it was made on.
+        self._host = _get_running_loop()
+        self._hooks = sys.get_asyncgen_hooks()
 
     def drain(self) -> None:
         """Runs what is ready until nothing is."""
@@ -130,22 +146,38 @@ class RunLoop:
 
     def enter(self) -> Entered:
         """`entered` without its cost, for the hot path: a context manager takes as long as a whole step call."""
-        before = (_get_running_loop(), sys.get_asyncgen_hooks())
+        before = here.run
+        here.run = self.ksl_run
         self._inside = True
         _set_running_loop(self)  # pyright: ignore[reportArgumentType]
         sys.set_asyncgen_hooks(_first_iteration, self._finalize_generator)
         return before
 
     def leave(self, before: Entered) -> None:
-        loop, hooks = before
+        here.run = before
         self._inside = False
-        _set_running_loop(loop)
-        sys.set_asyncgen_hooks(*hooks)
+        _set_running_loop(self._host)
+        sys.set_asyncgen_hooks(*self._hooks)
 
     def advance(self, now_s: float) -> None:
         """The time of the last delivered event, in Unix seconds; never goes back."""
         if now_s > self._now_s:
             self._now_s = now_s
+
+    def keep(self, task: RunTask) -> None:
+        """A task of this loop, until it is done."""
+        self.tasks.append(task)
+        if len(self.tasks) > self._many:
+            self.tasks = [each for each in self.tasks if not each.done()]
+            self._many = 2 * len(self.tasks) + 64
+
+    def let_go(self) -> None:
+        """Nothing is drained any more: what refers to its run in a circle is dropped, so that a run's memory
+        goes with its last use and not with the next collection."""
+        self.tasks.clear()
+        self._ready.clear()
+        self.ksl_run = None
+        self._run = None
 
     def next_order(self) -> int:
         self.order += 1
@@ -182,7 +214,8 @@ class RunLoop:
         return handle
 
     def _timer_handle_cancelled(self, handle: RunTimer) -> None:
-        self._run.timer_unwanted(handle)
+        if self._run is not None:
+            self._run.timer_unwanted(handle)
 
     def create_future(self) -> RunFuture:
         return RunFuture(loop=self)
@@ -213,14 +246,15 @@ class RunLoop:
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self._run.noticed(context)
+        if self._run is not None:
+            self._run.noticed(context)
 
     async def shutdown_asyncgens(self) -> None:
         return None
 
     def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         # An `async for` left by `break`: its `finally` belongs to this loop, not to the host's.
-        if not self._run.evicting:
+        if self._run is not None and not self._run.evicting:
             self.call_soon(self.create_task_for_generator, generator)
 
     def create_task_for_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
@@ -239,7 +273,9 @@ class RunLoop:
         return refuse
 
     def refuse(self, what: str, *, line: str | None = None) -> NoReturn:
-        raise RealIoInBody(refusal(what, line or self._run.body_line()))
+        raise RealIoInBody(
+            refusal(what, line or (self._run.body_line() if self._run is not None else "a body that is gone"))
+        )
 
 
 def refusal(what: str, line: str) -> str:

@@ -132,8 +132,9 @@ class Run:
     def replay(self) -> None:
         """Brings the body to where its history ends. Nothing acts and nothing is written before that."""
         events = self.history.current
-        self.replaying = True
-        before: Entered | None = None
+        self.replaying = self.log.muted = True
+        before: Entered = None
+        entered = False
         try:
             while self._cursor < len(events) and self.halted is None:
                 event = events[self._cursor]
@@ -144,8 +145,11 @@ class Run:
                     self._halt_at(event, "the code did not ask for it there")
                     break
                 self._deliver(event)
-                if before is None and self.loop is not None:
-                    before = self.loop.enter()  # once for the whole replay: it costs as much as a step
+                if not entered and self.loop is not None:
+                    entered, before = (
+                        True,
+                        self.loop.enter(),
+                    )  # once for the whole replay: it costs as much as a step
                 self._settle_turn()
                 if self.main is not None and self.main.done():
                     # What it left in flight is cancelled when it is concluded, and finds those events then.
@@ -154,8 +158,8 @@ class Run:
                             self._halt_at(event, "the code's body had already ended")
                     break
         finally:
-            self.replaying = False
-            if before is not None and self.loop is not None:
+            self.replaying = self.log.muted = False
+            if entered and self.loop is not None:
                 self.loop.leave(before)
         if self.halted is not None or self.main is None:
             return
@@ -254,11 +258,15 @@ class Run:
     def evict(self) -> None:
         """Leaves memory. The author's code may notice (its `finally` blocks run) but cannot act: every step
         call raises Halt, and what it returns is discarded."""
-        self.evicting = True
+        self.evicting = self.log.muted = True
         if self._body is not None:
             self._body.halted = True
+            self._body = None
         if self.loop is not None:
             ending.close_tasks(self.loop)
+            self.loop.let_go()
+        self.asked.clear()
+        self.hooks.clear()
         self._wanted.clear()
         self._blocked.clear()
         self._in_line.clear()
@@ -833,7 +841,9 @@ class Run:
             self.main.cancel()
 
     def _update_status(self) -> None:
-        if self.paused:
+        if self.paused or (
+            self.active > 0 and self.row.status is RunStatus.RUNNING and self.change.run is None
+        ):
             return
         status, waiting_on = ending.waiting(self)
         if status is None:
@@ -865,7 +875,7 @@ class Run:
             self.halted = ReplayMismatch(
                 f"run {self.run_id}: its history has {_described(event.type, event.step)} at event {event.seq}, but "
                 f"{why}{'' if line in why else f' ({self._asks_for(line)})'}. Nothing was executed; the run is held. "
-                f"Restore the code it was started with and "
+                "Restore the code it was started with and "
                 f"`ksl runs retry {self.run_id}`.",
                 rule=rule,
                 line=line,
