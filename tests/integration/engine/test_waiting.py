@@ -466,7 +466,10 @@ async def w(ctx: Context) -> Any:
     assert (await world.seen(run_id)).output == "nobody came"
 
 
-async def test_a_hook_made_in_a_failed_attempt_still_takes_an_answer_in_the_next(world: World) -> None:
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_hook_made_in_a_failed_attempt_takes_an_answer_before_the_next_and_in_it(
+    world: World, early: bool
+) -> None:
     await world.load("""
 @workflow(retry=Retry(attempts=2, initial="1h", maximum="1h", jitter=False))
 async def w(ctx: Context) -> Any:
@@ -476,11 +479,16 @@ async def w(ctx: Context) -> Any:
 """)
     run_id = await world.start()
     await world.rest()
-    with pytest.raises(KslError):
-        await world.answer(run_id, "too soon")
+    if early:
+        await world.answer(run_id, "here", "hook#0")
+        with pytest.raises(HookAnswered):
+            await world.answer(run_id, "again", "hook#0")
     await world.advance(3_700)
-    await world.answer(run_id, "in time")
-    assert (await world.finish(run_id)).output == "in time"
+    if not early:
+        await world.answer(run_id, "here")
+    run = await world.finish(run_id)
+    assert run.output == "here"
+    assert run.types.count("hook_resumed") == 1
 
 
 async def test_timers_fire_in_the_order_of_their_moments(world: World) -> None:
