@@ -256,6 +256,8 @@ def parse_rate(text: str, *, where: str) -> tuple[float, float]:
     """("10/s") -> (10.0, 1.0): how many starts in how many seconds."""
     count, _, unit = text.partition("/")
     try:
+        if not unit:
+            raise ValueError
         period_s = parse_duration(unit if unit[:1].isdigit() else f"1{unit}")
         starts = float(count)
         if not starts > 0 or not period_s > 0:

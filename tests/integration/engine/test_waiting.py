@@ -490,6 +490,11 @@ async def w(ctx: Context) -> Any:
     assert run.output == "here"
     assert run.types.count("hook_resumed") == 1
 
+    async def answer(run_id: str) -> None:
+        await world.answer(run_id, "here")
+
+    await world.crash_everywhere(run_id, meanwhile=answer)
+
 
 async def test_timers_fire_in_the_order_of_their_moments(world: World) -> None:
     await world.load("""
