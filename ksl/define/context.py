@@ -49,7 +49,6 @@ class Context:
         run: RunSeam,
         *,
         workflow: str,
-        attempt: int,
         trigger: Trigger,
         triggered_at: datetime,
         subscriber: str | None,
@@ -59,12 +58,16 @@ class Context:
         self._run = run
         self.run_id = run.run_id
         self.workflow = workflow
-        self.attempt = attempt  # counts run-level retries, from 1
         self.trigger: Trigger = trigger
         self.triggered_at = triggered_at
         self.subscriber = subscriber
         self.log = log  # silent during replay
         self.workspaces_root = workspaces_root
+
+    @property
+    def attempt(self) -> int:
+        """Counts run-level retries, from 1. A body that asks may do other things in a later attempt."""
+        return self._run.attempt
 
     def sleep(self, until: str | float | timedelta | datetime, /) -> Coroutine[Any, Any, None]:
         """Waits for a duration ("1h30m", seconds, a timedelta) or until an aware datetime. Never early."""

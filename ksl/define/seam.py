@@ -57,6 +57,9 @@ class RunSeam(Protocol):
     @property
     def random(self) -> Random: ...
 
+    @property
+    def attempt(self) -> int: ...
+
 
 class HookSpec(msgspec.Struct, frozen=True):
     schema: Any

@@ -152,11 +152,15 @@ class Body:
     def random(self) -> Random:
         return self._durable.random
 
+    @property
+    def attempt(self) -> int:
+        self._durable.attempt_was_read = True
+        return self._info.attempt
+
     def context(self, workflow: Workflow[Any, Any]) -> Context:
         return Context(
             self,
             workflow=workflow.slug,
-            attempt=self._info.attempt,
             trigger=self._info.trigger,
             triggered_at=datetime.fromtimestamp(self._info.triggered_at_ms / 1000, tz=UTC),
             subscriber=self._info.subscriber,

@@ -47,6 +47,9 @@ class History:
     reopened_at: dict[str, int] = field(default_factory=dict[str, int])  # attempts made when it was reopened
     retrying: dict[str, Event] = field(default_factory=dict[str, Event])  # newest backoff, no outcome since
     interrupted: dict[str, Event] = field(default_factory=dict[str, Event])  # step_started without outcome
+    # Seq of the newest outcome that an earlier attempt saw. What was put into a log by hand does not say when
+    # it was asked for, so nothing follows from it.
+    explored: int = 0
     _reopened: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
     @property
@@ -60,11 +63,27 @@ class History:
         after = event.meta.after if event.meta else 0
         return not any(failed <= after and event.seq < reopened for failed, reopened in self._reopened)
 
+    def is_new(self, step: str, after: int) -> bool:
+        """Whether an earlier attempt, having seen what the body had at `after`, did not ask for this step.
+
+        Certain only below the newest event that an attempt saw: there it may have raised before it asked.
+        """
+        return (
+            after < self.explored
+            and step not in self.pool
+            and step not in self.cancelled
+            and step not in self.begun
+            and step not in self.reopened_at
+            and not any(failed <= after for failed, _ in self._reopened)
+        )
+
     def reopen(self, retry: Event) -> None:
         """A `run_retrying`: the attempt before it goes to the pool, without the failures it names."""
         for event in self.current:
             if event.step is not None:
                 self._pool(event, event.step)
+                if event.type in OUTCOMES and event.meta is not None and event.meta.after:
+                    self.explored = event.seq
         names: list[str] = json.loads(retry.data or b"{}").get("reopened", [])
         for step in names:
             failed = self.pool.pop(step, None)

@@ -213,6 +213,10 @@ class RunLoop:
         self._run.timer_wanted(handle, max(when - self._now_s, 0.0))
         return handle
 
+    def ripen(self, handle: RunTimer) -> None:
+        """Its moment has come. It stays the handle it is, so that it can still be cancelled before it runs."""
+        self._ready.append(handle)
+
     def _timer_handle_cancelled(self, handle: RunTimer) -> None:
         if self._run is not None:
             self._run.timer_unwanted(handle)

@@ -529,3 +529,72 @@ async def w() -> Any:
     run = await disk.seen(run_id)
     assert run.output == [["a1", "a1-a2"], ["b1", "b1-b2"], ["c1", "c1-c2"]]
     assert len(run.steps()) == 6
+
+
+async def test_a_generator_left_by_break_in_a_sub_workflow_cleans_up_with_steps(world: World) -> None:
+    await world.load("""
+async def numbers():
+    try:
+        for n in range(5):
+            yield await echo.run(n)
+    finally:
+        await other.run("closed")
+
+@workflow
+async def inner() -> Any:
+    async for n in numbers():
+        if n == 1:
+            break
+    await slow.run("x")
+    return n
+
+@workflow
+async def w() -> Any:
+    return [await inner.run(), await inner.run()]
+""")
+    run = await world.run()
+    assert run.output == [1, 1]
+    await world.crash_everywhere(run.run_id)
+
+
+async def test_generators_left_by_break_in_two_branches_clean_up_each_with_its_step(world: World) -> None:
+    await world.load("""
+async def numbers(k):
+    try:
+        for n in range(5):
+            yield await echo.run(n)
+    finally:
+        await other.run(k)
+
+async def branch(k):
+    async for n in numbers(k):
+        if n == 1:
+            break
+    await slow.run(k, rank=-k)
+    return k
+
+@workflow
+async def w() -> Any:
+    return await asyncio.gather(branch(1), branch(2))
+""")
+    run = await world.run()
+    assert run.output == [1, 2]
+    await world.crash_everywhere(run.run_id)
+
+
+async def test_a_timer_of_no_delay_that_is_cancelled_does_not_fire(world: World) -> None:
+    await world.load("""
+@workflow
+async def w(ctx: Context) -> Any:
+    loop = asyncio.get_running_loop()
+    out = []
+    h = loop.call_later(0, out.append, "never")
+    h.cancel()
+    g = loop.call_later(-1, out.append, "now")
+    await asyncio.sleep(0)
+    await echo.run(1)
+    return out
+""")
+    run = await world.run()
+    assert run.output == ["now"]
+    assert not world.runtime.logs(run.run_id)

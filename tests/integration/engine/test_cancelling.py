@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ksl.errors import HookClosed, KslError, WrongState
@@ -359,3 +361,34 @@ async def w() -> Any:
 """)
     assert (await world.run()).output == 1
     assert await world.store.next_timer_ms() is None
+
+
+async def test_a_queued_run_cancelled_as_its_slot_comes_free_ends_cancelled_and_loses_none(
+    world: World,
+) -> None:
+    await world.load("""
+@workflow(concurrency=1)
+async def w(input: int) -> Any:
+    return await slow.run(input)
+""")
+    first = await world.start("w", 1)
+    await world.rest()
+    second = await world.start("w", 2)
+    await world.rest()
+    for spins in range(12):
+        task = asyncio.create_task(world.runtime.cancel(second))
+        for _ in range(spins):
+            await asyncio.sleep(0)
+        if world.stage.waiting:
+            world.stage.go()
+        await task
+        await world.rest()
+        seen = await world.finish(second)
+        assert seen.status == "cancelled", (spins, seen.flow)
+        await world.finish(first)
+        assert world.runtime.figures().slots_used == 0
+        first = await world.start("w", 1)
+        await world.rest()
+        second = await world.start("w", 2)
+        await world.rest()
+    await world.finish(first)

@@ -608,3 +608,69 @@ async def w() -> Any:
     run = await world.run("exits")
     assert (run.status, run.error["type"]) == ("failed", raised.partition("(")[0].rpartition(".")[2])
     assert (await world.finish(well)).output == 1
+
+
+async def test_a_later_attempt_may_do_more_where_the_body_asks_which_attempt_it_is(world: World) -> None:
+    await world.load("""
+@workflow(retry=Retry(attempts=3, initial=0))
+async def w(ctx: Context) -> Any:
+    await echo.run("a")
+    if ctx.attempt > 1:
+        await other.run(f"attempt {ctx.attempt}")
+    b = await echo.run("b")
+    await slow.run(ctx.attempt)
+    return await fail.run("no", times=2)
+""")
+    run = await world.run()
+    assert run.output == "attempt 3"
+    await world.crash_everywhere(run.run_id)
+
+
+async def test_a_step_told_the_attempt_keeps_its_recorded_outcome_in_the_next(world: World) -> None:
+    await world.load("""
+@workflow(retry=Retry(attempts=3, initial=0))
+async def w(ctx: Context) -> Any:
+    await echo.run(ctx.attempt)
+    return await fail.run("no", times=2)
+""")
+    run = await world.run()
+    assert run.output == "attempt 3", run.events[-1].data
+    await world.crash_everywhere(run.run_id)
+
+
+async def test_failures_of_sub_workflows_in_a_group_are_reopened_one_by_one(world: World) -> None:
+    await world.load("""
+@workflow
+async def inner(n: int, ctx: Context) -> Any:
+    await ctx.sleep(n)
+    await slow.run(n, rank=-n)
+    return await fail.run(f"{n}", times=1)
+
+@workflow(retry=Retry(attempts=4, initial=1, jitter=False))
+async def w(ctx: Context) -> Any:
+    async with asyncio.TaskGroup() as g:
+        ts = [g.create_task(inner.run(n)) for n in range(3)]
+    return [t.result() for t in ts]
+""")
+    run = await world.run()
+    assert run.output == ["attempt 2"] * 3, run.events[-1].data
+    await world.crash_everywhere(run.run_id)
+
+
+async def test_timeouts_and_timers_of_a_failed_attempt_replay_in_the_next(world: World) -> None:
+    await world.load("""
+@workflow(retry=Retry(attempts=4, initial=1, jitter=False))
+async def w(ctx: Context) -> Any:
+    try:
+        async with asyncio.timeout(5):
+            await ctx.sleep(60)
+    except TimeoutError:
+        pass
+    await asyncio.sleep(3)
+    async with asyncio.timeout(100):
+        await slow.run(1)
+        return await fail.run("x", times=1)
+""")
+    run = await world.run()
+    assert run.output == "attempt 2", run.events[-1].data
+    await world.crash_everywhere(run.run_id)

@@ -177,9 +177,6 @@ async def w(ctx: Context) -> Any:
     assert (await world.seen(run_id)).status in ("succeeded", "held")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a later attempt of a run asks for new steps before what it has is checked"
-)
 async def test_a_mismatch_found_by_a_retry_of_the_run_executes_nothing_new(world: World) -> None:
     await world.load("""
 @workflow(retry=Retry(attempts=1))
