@@ -51,6 +51,7 @@ class Attempt:
 
     __slots__ = (
         "action",
+        "began",
         "cancelled",
         "context",
         "done",
@@ -79,6 +80,7 @@ class Attempt:
         self.done = done
         self.started_at_ms = 0
         self.cancelled = False
+        self.began = False
         self.context: ActionContext | None = None
         self.task: asyncio.Future[Any] | None = None
 
@@ -103,6 +105,7 @@ class Attempts:
             copy_context()
         )  # what actions see: nothing of the request that happens to run one first
         self._variables: dict[str, Variables] = {}
+        self._ended: list[tuple[Attempt, Result]] = []  # not told yet
         self._idle: asyncio.Event | None = None
 
     @property
@@ -144,6 +147,8 @@ class Attempts:
                 attempt.context.cancelled.set()
             if attempt.task is not None and attempt.action.is_async:
                 attempt.task.cancel()
+                if not attempt.began:
+                    self._leave(attempt)  # its task ends without having begun, and tells nobody
             self._tell_if_idle()
 
     def cancel_run(self, run_id: str) -> None:
@@ -198,9 +203,10 @@ class Attempts:
         if action.context_parameter is not None:
             attempt.context = self._context(attempt)
         if action.is_async:
-            task = self._loop.create_task(self._execute(attempt), context=variables.copy())
-            attempt.task = task
-            task.add_done_callback(lambda done: self._done(attempt, done))
+            # Not loop.create_task and a done callback: this is made for every step.
+            attempt.task = asyncio.Task(
+                self._execute(attempt), loop=self._loop, name=action.slug, context=variables.copy()
+            )
             return
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="ksl-action")
@@ -216,23 +222,28 @@ class Attempts:
             attempt.task = waiting
             waiting.add_done_callback(lambda done: self._done(attempt, done))
 
-    async def _execute(self, attempt: Attempt) -> Result:
+    async def _execute(self, attempt: Attempt) -> None:
+        attempt.began = True
         action = attempt.action
         try:
             if action.timeout_s is None:
                 value = await action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
             else:
                 value = await self._bounded(attempt, action.timeout_s)
-                if isinstance(value, Result):
-                    return value
-        except asyncio.CancelledError as error:
-            if attempt.cancelled:
-                raise
-            return Result(error=error)  # the action cancelled itself: a failure like any other
+            result = value if isinstance(value, Result) else self._encoded(action, value)
         except BaseException as error:
-            # SystemExit too: an action's exit must not be the server's.
-            return Result(error=error)
-        return self._encoded(action, value)
+            # CancelledError too, which an action may raise itself; and an action's SystemExit must not be the
+            # server's.
+            result = Result(error=error)
+        if not self._ended:
+            self._loop.call_soon(self._tell_ended)
+        self._ended.append((attempt, result))
+
+    def _tell_ended(self) -> None:
+        """In a plain callback, for many attempts at a time: bodies are drained from here."""
+        ended, self._ended = self._ended, []
+        for attempt, result in ended:
+            self._settle(attempt, result)
 
     async def _bounded(self, attempt: Attempt, timeout_s: float) -> Any:
         scope = asyncio.timeout(None)
@@ -279,19 +290,18 @@ class Attempts:
             return Result(error=error)
 
     def _done(self, attempt: Attempt, task: asyncio.Future[Result]) -> None:
+        try:
+            result = task.result()
+        except (asyncio.CancelledError, Exception) as error:
+            result = Result(error=error)
+        self._settle(attempt, result)
+
+    def _settle(self, attempt: Attempt, result: Result) -> None:
         self._leave(attempt)
         key = (attempt.run_id, attempt.step)
         if attempt.cancelled or self._in_flight.get(key) is not attempt:
-            if not task.cancelled():
-                task.exception()
             return
         del self._in_flight[key]
-        try:
-            result = task.result()
-        except asyncio.CancelledError as error:
-            result = Result(error=error)
-        except Exception as error:
-            result = Result(error=error)
         result.started_at_ms = attempt.started_at_ms
         result.finished_at_ms = self._clock.now_ms()
         attempt.done(result)

@@ -164,10 +164,11 @@ def close_tasks(loop: RunLoop) -> None:
     The loop is the running one meanwhile. Otherwise a step call in a `finally` would find no run around it,
     and act at once.
     """
+    unended = [task for task in loop.tasks if not task.done()]
+    if not unended:
+        return
     with loop.entered():
-        for task in list(loop.tasks):
-            if task.done():
-                continue
+        for task in unended:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             _take_down(task.get_coro())
 

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context as Variables
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ksl.define.seam import here
@@ -61,14 +62,49 @@ class RunTask(asyncio.Task[Any]):
         return self._order
 
 
-class RunTimer(asyncio.TimerHandle):
+class RunHandle:
+    """A callback that is ready. asyncio's own handle asks twice as much for what is not needed here."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled")
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Variables) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+    def cancelled(self) -> bool:
+        return self.is_cancelled
+
+
+class RunTimer(RunHandle):
     """A timer of a body; `step` is its id once it is durable."""
 
-    __slots__ = ("step",)
+    __slots__ = ("_loop", "_when_s", "step")
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        when_s: float,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        loop: RunLoop,
+        context: Variables,
+    ) -> None:
+        super().__init__(callback, args, context)
+        self._loop = loop
+        self._when_s = when_s
         self.step: str | None = None
+
+    def when(self) -> float:
+        return self._when_s
+
+    def cancel(self) -> None:
+        if not self.is_cancelled:
+            self._loop.timer_cancelled(self)
+        super().cancel()
 
 
 class RunLoop:
@@ -91,7 +127,7 @@ class RunLoop:
     def __init__(self, run: Run, *, seam: Any, salt: int) -> None:
         self.ksl_run = seam
         self._run: Any = run  # a Run, until it is let go
-        self._ready: deque[asyncio.Handle] = deque()
+        self._ready: deque[RunHandle] = deque()
         self._now_s = 0.0
         self._inside = False  # this is the running loop
         # Hashes start at a number of the run's own: all tasks of the process share one WeakSet, which would
@@ -121,11 +157,16 @@ class RunLoop:
         count = 0
         while ready:
             handle = ready.popleft()
-            if not handle._cancelled:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+            if not handle.is_cancelled:
                 try:
-                    handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+                    handle.context.run(handle.callback, *handle.args)
                 except SystemExit:
                     pass  # the task that raised it carries it: a body's exit is its run's, not the server's
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
+                    message = f"exception in callback {handle.callback!r}"
+                    self.call_exception_handler({"message": message, "exception": error})
             count += 1
             if count > HANDLES_MAX:
                 ready.clear()
@@ -196,8 +237,8 @@ class RunLoop:
 
     def call_soon(
         self, callback: Callable[..., Any], *args: Any, context: Variables | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)  # pyright: ignore[reportArgumentType]
+    ) -> RunHandle:
+        handle = RunHandle(callback, args, copy_context() if context is None else context)
         self._ready.append(handle)
         return handle
 
@@ -209,7 +250,7 @@ class RunLoop:
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Variables | None = None
     ) -> RunTimer:
-        handle = RunTimer(when, callback, args, self, context)
+        handle = RunTimer(when, callback, args, self, copy_context() if context is None else context)
         self._run.timer_wanted(handle, max(when - self._now_s, 0.0))
         return handle
 
@@ -217,7 +258,7 @@ class RunLoop:
         """Its moment has come. It stays the handle it is, so that it can still be cancelled before it runs."""
         self._ready.append(handle)
 
-    def _timer_handle_cancelled(self, handle: RunTimer) -> None:
+    def timer_cancelled(self, handle: RunTimer) -> None:
         if self._run is not None:
             self._run.timer_unwanted(handle)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import NoReturn
 
+import msgspec
+
 from ksl.errors import BadJson
 
 DEPTH_MAX = 200
@@ -13,6 +15,12 @@ DEPTH_MAX = 200
 def check(text: bytes, *, what: str) -> None:
     """Errors: BadJson for a byte-order mark, NaN and infinities, lone surrogates, nesting over 200, and
     whatever is not JSON. A key given twice is allowed: the last one wins."""
+    _check_depth(text, what=what)
+    try:
+        msgspec.json.decode(text)
+        return
+    except (ValueError, RecursionError):
+        pass  # msgspec is as strict; what is wrong is said below
     if text.startswith(b"\xef\xbb\xbf"):
         raise BadJson(f"{what} starts with a byte-order mark, which JSON does not have. Send plain UTF-8.")
     _check_depth(text, what=what)
