@@ -33,10 +33,7 @@ def test_on_a_terminal_one_line_is_rewritten_and_taken_away():
     progress.saw({"type": "step_completed", "step": "step:fetch#0"})
     progress.show(RUN, 1.5)
     progress.clear()
-    assert (
-        stream.getvalue()
-        == "\r\x1b[Krun_1 running, 1s, 1 step done, newest: fetch#0 completed\r\x1b[K"
-    )
+    assert stream.getvalue() == "\r\x1b[Krun_1 running, 1s, 1 step done, newest: fetch#0 completed\r\x1b[K"
 
 
 def test_what_the_run_waits_for_is_named():
