@@ -194,8 +194,7 @@ class ArgumentsCodec:
         """Positional-only arguments and the others, ready to call the function with."""
         if not self._ready:
             self.prepare()
-        values = dict(cast("dict[str, Any]", vars(self._codec.decode(data))))
-        values.pop("__pydantic_initialised__", None)
+        values: dict[str, Any] = self._codec.decode(data).__dict__  # made for this call alone
         return [values.pop(name) for name in self._positional], values
 
     def schema(self) -> Json:
