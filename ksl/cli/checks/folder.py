@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ksl.cli.checks import Finding
@@ -17,6 +18,7 @@ SPACE_WARN = 1 << 30
 SECRETS = ("token", "key")  # files with one of these in their name let whoever reads them act
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"})
 EARLIEST_S = 1_735_689_600  # 2025-01-01, before ksl was
+CLOCK_SLACK_S = 5.0  # clocks are set by so much in the ordinary course of things
 
 
 def folder_findings(folder: Path, *, now_s: float | None = None) -> Iterator[Finding]:
@@ -105,15 +107,24 @@ def _space(folder: Path) -> Finding:
 def _clock(folder: Path, now_s: float) -> Finding:
     if now_s < EARLIEST_S:
         return Finding("clock", "fail", f"it is set to {_day(now_s)}", "Set it; timers go by it.")
-    newest = max((path.stat().st_mtime for path in folder.glob("*.db*")), default=now_s)
-    if newest > now_s + 5:
+    behind_s = clock_behind_s(folder, now_s=now_s)
+    if behind_s > CLOCK_SLACK_S:
         return Finding(
             "clock",
             "warn",
-            f"it says {_day(now_s)}, and the database was written {newest - now_s:.0f} s after that",
+            f"it says {_day(now_s)}, and the database was written {behind_s:.0f} s after that",
             "The clock was set back, or is wrong now: let the machine keep it by NTP.",
         )
     return Finding("clock", "ok", _day(now_s))
+
+
+def clock_behind_s(folder: Path, *, now_s: float) -> float:
+    """How long after what the clock says the database was written to; 0 where it was not."""
+    newest_s = now_s
+    for path in folder.glob("*.db*"):
+        with suppress(FileNotFoundError):  # a WAL goes when its writer does
+            newest_s = max(newest_s, path.stat().st_mtime)
+    return newest_s - now_s
 
 
 def _day(moment_s: float) -> str:

@@ -15,6 +15,7 @@ import click
 from ksl.cli import exits
 from ksl.cli.app import narrate
 from ksl.cli.arguments import DURATION
+from ksl.cli.checks.folder import CLOCK_SLACK_S, clock_behind_s
 from ksl.cli.connect import FOLDER_WAIT_S, LOOK_AGAIN_S
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.project import count, discovered, settings_of
@@ -73,6 +74,7 @@ async def _serve(settings: Settings, project: Project, sock: socket.socket, *, d
     from ksl.api.server import serve as answer_http
 
     began = time.monotonic()
+    _tell_of_the_clock(settings)
     try:
         runtime = await _opened(settings, project)
     except BaseException:
@@ -161,6 +163,16 @@ async def _opened(settings: Settings, project: Project) -> Runtime:
             if (holder is not None and holder.url) or time.monotonic() >= until:
                 raise
         await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def _tell_of_the_clock(settings: Settings) -> None:
+    """Before the store is opened, which writes to it."""
+    behind_s = clock_behind_s(settings.data_folder, now_s=time.time())
+    if behind_s > CLOCK_SLACK_S:
+        narrate(
+            f"The clock was set back, or is wrong: the database was written {format_duration(round(behind_s))} after "
+            "what it says now. Runs that sleep wake no earlier than their moment by this clock."
+        )
 
 
 def _bound(settings: Settings) -> socket.socket:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -175,6 +176,20 @@ def test_what_no_longer_fits_is_listed_before_the_server_is_ready(project: Path,
     assert ksl(project, "runs", "retry", "--status", "held", "--yes").exit_code == 0
     assert ksl(project, "hooks", "resume", run_id, "--data", '"yes"').exit_code == 0
     assert ksl(project, "runs", "tail", run_id).exit_code == 0
+
+
+def test_a_clock_that_was_set_back_is_told_of_at_the_start(project: Path, start: Start):
+    ksl(project, "workflows", "run", "approval")
+    written = time.time() + 3 * 3600
+    os.utime(project / ".ksl" / "ksl.db", (written, written))
+    server = start("serve")
+    server.until("ready in")
+    assert any("The clock was set back" in line and "written 3h after" in line for line in server.said)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end() == 0
+    again = start("serve")
+    again.until("ready in")
+    assert not any("The clock was set back" in line for line in again.said)
 
 
 def test_the_first_signal_lets_a_step_finish_and_the_second_does_not(project: Path, start: Start):
