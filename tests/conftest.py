@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
 # Servers started by tests inherit this environment, so it is cleaned before anything can look at it.
 for name in [name for name in os.environ if name.startswith("KSL_")]:
     del os.environ[name]
+
+# A suite started as a background job of a script ignores SIGINT, and processes that a test interrupts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: what fails in CI fails here. `HYPOTHESIS_PROFILE=search` looks further.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)

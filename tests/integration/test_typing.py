@@ -1,0 +1,98 @@
+"""What a type checker says about a user's file, which knows ksl by its installed types alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+HEAD = """\
+from __future__ import annotations
+import asyncio
+from pydantic import BaseModel
+from ksl import ActionContext, Context, Retry, action, bounded, workflow
+class Brief(BaseModel):
+    text: str
+@action
+async def bare(name: str, n: int = 1) -> Brief: return Brief(text=name * n)
+@action(retry=Retry(attempts=2), timeout="3s")
+async def options(name: str) -> Brief: return Brief(text=name)
+@action
+def knowing(ctx: ActionContext, name: str) -> int: return len(name)
+@action(slug="x")
+def both(ctx: ActionContext, name: str) -> int: return len(name)
+@workflow
+async def inner(input: int) -> str: return str(input)
+@workflow
+async def outer(ctx: Context) -> str:
+"""
+
+RIGHT = """
+    a: Brief = await bare.run(name="x")
+    b: Brief = await options.run(name="x")
+    c: int = await knowing.run(name="x")
+    d: int = await both.run(name="x")
+    e: str = await inner.run(3)
+    f: list[Brief] = await bounded(2, [bare.run(name="x")])
+    g, h = await asyncio.gather(bare.run(name="x"), both.run(name="y"))
+    async with asyncio.TaskGroup() as group:
+        i = group.create_task(knowing.run(name="x"))
+    j = await ctx.hook(Brief, timeout="1d")
+    return f"{a.text} {b.text} {c + d} {e} {f[0].text} {g.text} {h + i.result()} {j.text}"
+"""
+
+WRONG = """
+    await bare.run(name=1)
+    await bare.run(nam="x")
+    await bare.run()
+    await options.run(name=1)
+    await options.run(name="a", more=2)
+    await knowing.run(name=1)
+    await knowing.run(ActionContext(), name="x")
+    await both.run()
+    a: int = await bare.run(name="x")
+    b: str = await options.run(name="x")
+    c: str = await knowing.run(name="x")
+    d: str = await both.run(name="x")
+    e: int = await inner.run(3)
+    await inner.run("x")
+    f: list[int] = await bounded(2, [bare.run(name="x")])
+    g: tuple[str, int] = await asyncio.gather(bare.run(name="x"), knowing.run(name="y"))
+    print((await ctx.hook(Brief)).txt)
+    bare.run(name="x")
+    return 3
+"""
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (files("ksl") / "py.typed").is_file()
+
+
+def test_a_type_checker_takes_right_calls_of_steps_and_flags_each_wrong_one(tmp_path: Path):
+    (tmp_path / "right.py").write_text(HEAD + RIGHT)
+    (tmp_path / "wrong.py").write_text(HEAD + WRONG)
+    root = Path(str(files("ksl"))).parent
+    settings = {
+        "typeCheckingMode": "strict",
+        "reportUnusedVariable": False,
+        "extraPaths": [
+            str(root)
+        ],  # an editable install is found by import hooks, which checkers do not follow
+        "include": ["right.py", "wrong.py"],
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    found = {
+        (Path(d["file"]).name, d["range"]["start"]["line"])
+        for d in json.loads(done.stdout)["generalDiagnostics"]
+    }
+    first = HEAD.count("\n") + 1  # counted from 0, and the text begins with an empty line
+    expected = {("wrong.py", first + n) for n in range(len(WRONG.strip().splitlines()))}
+    assert found == expected
