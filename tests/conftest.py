@@ -11,7 +11,7 @@ from hypothesis import settings
 for name in [name for name in os.environ if name.startswith("KSL_")]:
     del os.environ[name]
 
-# A suite started as a background job of a script ignores SIGINT, and processes that a test interrupts would inherit that.
+# A suite that a script starts in the background ignores SIGINT, and so would each process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

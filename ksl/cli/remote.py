@@ -252,9 +252,11 @@ class RemoteClient:
         return cast(Json, value)
 
     def _unreachable(self, error: Exception) -> ServerUnreachable:
+        sent = not isinstance(error, httpx.ConnectError)
+        fate = "What was asked may or may not have arrived" if sent else "Nothing was asked"
         return ServerUnreachable(
-            f"No ksl server answers at {self.url}: {error or type(error).__name__}. What was asked "
-            "may or may not have arrived. Start one with `ksl serve`, or put --url or KSL_URL right."
+            f"No ksl server answers at {self.url}: {error or type(error).__name__}. {fate}. Start one "
+            "with `ksl serve`, or put --url or KSL_URL right."
         )
 
 

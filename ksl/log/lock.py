@@ -78,14 +78,17 @@ class FolderLock:
         return True
 
     def _open(self) -> int:
+        folder = self._path.parent
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise _unusable(f"The data folder {folder} is not a folder") from error
+        except OSError as error:
+            raise _unusable(f"The data folder {folder} cannot be made: {_cause(error)}") from error
+        try:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise StoreUnopenable(
-                f"{self._path} cannot be opened: {(error.strerror or str(error)).lower()}. Put that right, or"
-                " set another `data` folder in ksl.toml."
-            ) from error
+            raise _unusable(f"{self._path} cannot be opened: {_cause(error)}") from error
 
     def _folder_held(self) -> FolderHeld:
         holder = Holder(os.getpid()) if self._path in _held else _read(self._path)
@@ -113,6 +116,16 @@ def read_holder(folder: Path) -> Holder | None:
     finally:
         os.close(handle)
     return None
+
+
+def _unusable(what: str) -> StoreUnopenable:
+    return StoreUnopenable(
+        f"{what}. Nothing was changed. Put that right, or set another `store.path` in ksl.toml."
+    )
+
+
+def _cause(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _lock_path(folder: Path) -> Path:

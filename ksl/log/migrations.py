@@ -26,7 +26,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
     if owner != APPLICATION_ID and (owner or version or tables):
         raise StoreUnopenable(
-            f"{path} is an SQLite database of another program. Nothing was changed. Set another `data` folder"
+            f"{path} is an SQLite database of another program. Nothing was changed. Set another `store.path`"
             " in ksl.toml, or move the file away."
         )
     if version > len(scripts()):

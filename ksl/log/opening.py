@@ -135,7 +135,7 @@ def _translated(error: sqlite3.Error, path: Path) -> KslError:
 
 def _unopenable(path: Path, cause: str) -> StoreUnopenable:
     return StoreUnopenable(
-        f"{path} {cause}. Nothing was changed. Put that right, or set another `data` folder in ksl.toml."
+        f"{path} {cause}. Nothing was changed. Put that right, or set another `store.path` in ksl.toml."
     )
 
 

@@ -118,6 +118,7 @@ def test_nobody_at_the_address_exits_4(monkeypatch: pytest.MonkeyPatch):
     done = ksl("--url", "http://127.0.0.1:1", "runs", "list")
     assert (done.exit_code, done.stdout) == (4, "")
     assert "KSL606 No ksl server answers at http://127.0.0.1:1" in done.stderr
+    assert "Nothing was asked." in done.stderr
 
 
 def test_an_address_that_is_none_is_a_usage_error():

@@ -130,6 +130,20 @@ async def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -
     assert not (tmp_path / "elsewhere").exists()
 
 
+async def test_a_file_in_the_place_of_the_data_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+
+    with pytest.raises(StoreUnopenable, match=r"data is not a folder\. .* another `store\.path`"):
+        await FolderLock(tmp_path / "data").acquire()
+
+
+async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StoreUnopenable, match=r"file/data cannot be made: not a directory"):
+        await FolderLock(tmp_path / "file" / "data").acquire()
+
+
 async def test_a_lock_not_held_announces_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         FolderLock(tmp_path).announce("http://127.0.0.1:1")
