@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -20,6 +20,19 @@ class Died(Exception):
     """The process is gone; what was asked of it may or may not have been done."""
 
 
+class Process(Protocol):
+    """The part of `subprocess.Popen` that is used here."""
+
+    pid: int
+    returncode: Any
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+
 class Serve:
     """Errors: Died from everything that asks, once the process is dead."""
 
@@ -28,14 +41,7 @@ class Serve:
     ) -> None:
         self.folder = folder
         self.began_s = time.monotonic()
-        with (folder / "stderr").open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.crash.server", "serve", "--port", "0", *options],
-                cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-            )
+        self.process = self._begin(environment or {}, options)
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Serve:
@@ -79,6 +85,16 @@ class Serve:
 
     def said(self) -> str:
         return (self.folder / "stderr").read_text()
+
+    def _begin(self, environment: dict[str, str], options: tuple[str, ...]) -> Process:
+        with (self.folder / "stderr").open("ab") as stderr:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.crash.server", "serve", "--port", "0", *options],
+                cwd=self.folder,
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
 
     def _url(self) -> str | None:
         try:

@@ -39,6 +39,8 @@ class Trial:
     answered: bool = False  # a resume was acknowledged
     stopped: bool = False  # a cancellation was acknowledged
     resumes_sent: int = 0
+    restart_s: float | None = None  # from the start of the last server to the end of all runs
+    wal_bytes: int = 0  # the largest that a death left behind
     runs: dict[str, Json] = field(default_factory=dict[str, Json])  # workflow -> the run as it ended
     recorded: dict[int, set[tuple[str, str]]] = field(default_factory=dict[int, set[tuple[str, str]]])
 
@@ -48,20 +50,25 @@ class Trial:
         return [Line(run, step, int(attempt), int(life), key) for run, step, attempt, life, key in lines]
 
 
-def run_trial(folder: Path, points: Sequence[str], *, options: tuple[str, ...] = ()) -> Trial:
+def run_trial(
+    folder: Path, points: Sequence[str], *, options: tuple[str, ...] = (), serve: type[Serve] = Serve
+) -> Trial:
     """`points`: where the first lives end, as `CRASH_AT` says it; a last one follows undisturbed."""
     write_project(folder)
     trial = Trial(folder)
     deadline = time.monotonic() + TRIAL_S
     for life, point in enumerate([*points, ""]):
         environment = {"CRASH_LEDGER": str(folder / "ledger"), "CRASH_LIFE": str(life), "CRASH_AT": point}
-        with Serve(folder, environment=environment, options=options) as server:
+        with serve(folder, environment=environment, options=options) as server:
             try:
                 _drive(trial, server, deadline)
+                trial.restart_s = time.monotonic() - server.began_s
                 break
             except Died:
                 assert server.process.returncode == -9, server.said()
                 trial.kills += 1
+                wal = folder / ".ksl" / "ksl.db-wal"
+                trial.wal_bytes = max(trial.wal_bytes, wal.stat().st_size if wal.exists() else 0)
                 trial.recorded[life] = recorded_steps(folder)
     return trial
 

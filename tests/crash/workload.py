@@ -16,20 +16,19 @@ import signal
 
 from ksl import ActionContext, Context, Retry, StepFailed, StepInterrupted, action, bounded, workflow
 
-LEDGER = os.environ.get("CRASH_LEDGER", os.devnull)
-LIFE = os.environ.get("CRASH_LIFE", "0")
-POINT, _, AT = os.environ.get("CRASH_AT", "").partition(":")
 seen = 0
 
 
 def mark(ctx: ActionContext) -> None:
     global seen
-    line = f"{ctx.run_id} {ctx.step_id} {ctx.attempt} {LIFE} {ctx.idempotency_key}\\n"
-    handle = os.open(LEDGER, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    # Looked up each time: a process may be made long before it is said which life it is to lead.
+    life = os.environ.get("CRASH_LIFE", "0")
+    line = f"{ctx.run_id} {ctx.step_id} {ctx.attempt} {life} {ctx.idempotency_key}\\n"
+    handle = os.open(os.environ.get("CRASH_LEDGER", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(handle, line.encode())
     os.close(handle)
     seen += 1
-    if POINT == "effect" and seen == int(AT):
+    if os.environ.get("CRASH_AT") == f"effect:{seen}":
         os.kill(os.getpid(), signal.SIGKILL)
 
 
