@@ -80,8 +80,9 @@ class Codec:
             data = self._dump(value, warnings=False)
         except Exception as error:
             raise not_encodable(value, root=root, cause=error) from error
-        # pydantic writes NaN and infinities as null, so only text with a null in it can hide one.
-        if b"null" in data and value is not None:
+        # pydantic writes NaN and infinities as null, or a Decimal without an annotation as text of that name, so
+        # only text with such a word in it can hide one.
+        if (b"null" in data or b"NaN" in data or b"Infinity" in data) and value is not None:
             # Not mode="json", which writes them as None already.
             refuse_non_finite(self.adapter.serializer.to_python(value, warnings=False), root=root)
         return data
@@ -231,7 +232,7 @@ def refuse_non_finite(plain: Any, *, root: str) -> None:
     while stack:
         path, value = stack.pop()
         if isinstance(value, float | Decimal):
-            if not math.isfinite(value):
+            if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
                 raise NotEncodable(
                     f"{path} is {value}, which JSON does not have. Return None, a string or a finite number instead."
                 )

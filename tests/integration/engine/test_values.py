@@ -136,6 +136,8 @@ def _reordered(event: Any) -> Any:
     [
         ("float", "float('nan')", "output"),
         ("Any", "float('inf')", "output"),
+        ("Any", "[decimal.Decimal('NaN')]", "output[0]"),
+        ("Any", "{'a': decimal.Decimal('-Infinity')}", "output.a"),
         ("Any", "{'items': [1, 2, {'name': float('nan')}]}", "output.items[2].name"),
         ("list[float]", "[1.0, float('-inf')]", "output[1]"),
         ("str", "'half \\ud800 pair'", "output"),

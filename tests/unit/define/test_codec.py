@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -29,7 +30,10 @@ def test_plain_json_comes_back_as_it_went_in(value: Any) -> None:
     json.loads(data)
 
 
-@given(JSON, st.sampled_from([math.nan, math.inf, -math.inf, "\ud800", object()]))
+ODD = [math.nan, math.inf, -math.inf, "\ud800", object(), Decimal("nan"), Decimal("snan"), Decimal("-inf")]
+
+
+@given(JSON, st.sampled_from(ODD))
 def test_what_json_does_not_have_is_refused_wherever_it_hides(value: Any, odd: Any) -> None:
     for hidden in (odd, [value, odd], {"k": value, "z": {"deep": [odd]}}, (odd,)):
         with pytest.raises(NotEncodable, match=r"^output"):
