@@ -188,6 +188,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.loaded()
         for run in list(self.engine.live.values()):
             self.engine.discard(run)
         self._watchdog.stop()
@@ -383,12 +384,17 @@ class Runtime:
     async def _recover(self) -> None:
         """Unfinished runs go on: queued ones in line, running ones replayed. What waits for a moment or an
         answer stays in the log until it comes."""
-        recovery = Recovery(self.engine, admit=lambda row: self._admit(row, None), load=self._load)
-        at_once, alone = await recovery.sort()
-        for row in at_once:
-            self._spawn(self._load(row.run_id))
+        recovery = Recovery(self.engine, load=self._load)
+        at_once, alone, queued = await recovery.sort()
+        self._spawn(self._take_up_in_order(at_once, queued))
         if alone:
             self._spawn(recovery.one_by_one(alone))
+
+    async def _take_up_in_order(self, under_way: list[RunRow], queued: list[RunRow]) -> None:
+        # What is half done asks for its slot when it is loaded; put in line first, a long queue would go before it.
+        await asyncio.gather(*(self._load(row.run_id) for row in under_way))
+        for row in queued:
+            self._admit(row, None)
 
     async def _load(self, run_id: str) -> None:
         async with self._loading:

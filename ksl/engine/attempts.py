@@ -61,6 +61,7 @@ class Attempt:
         "started_at_ms",
         "step",
         "task",
+        "thread",
     )
 
     def __init__(
@@ -83,6 +84,7 @@ class Attempt:
         self.began = False
         self.context: ActionContext | None = None
         self.task: asyncio.Future[Any] | None = None
+        self.thread: asyncio.Future[Result] | None = None  # of a plain function
 
 
 class Attempts:
@@ -101,6 +103,8 @@ class Attempts:
         self._threads: ThreadPoolExecutor | None = None
         self._gates: dict[str, Gate] = {}
         self._in_flight: dict[tuple[str, str], Attempt] = {}
+        # Steps whose thread was told to stop and has not; the next attempt at each, if there is one by now.
+        self._stopping: dict[tuple[str, str], Attempt | None] = {}
         self._outside = (
             copy_context()
         )  # what actions see: nothing of the request that happens to run one first
@@ -139,7 +143,8 @@ class Attempts:
         gate.enter(attempt, self._launch)
 
     def cancel(self, run_id: str, step: str) -> None:
-        """An async action is cancelled at once; a thread is told, and its outcome is discarded."""
+        """An async action is cancelled at once; a thread is told, and its outcome is discarded. The step's next
+        attempt waits for the thread, at most for as long as a thread is given to stop."""
         attempt = self._in_flight.pop((run_id, step), None)
         if attempt is not None:
             attempt.cancelled = True
@@ -149,7 +154,23 @@ class Attempts:
                 attempt.task.cancel()
                 if not attempt.began:
                     self._leave(attempt)  # its task ends without having begun, and tells nobody
+            elif attempt.thread is not None and not attempt.thread.done():
+                self._let_stop((run_id, step), attempt.thread)
             self._tell_if_idle()
+
+    def _let_stop(self, key: tuple[str, str], thread: asyncio.Future[Result]) -> None:
+        self._stopping[key] = None
+
+        def stopped() -> None:
+            timer.cancel()
+            if not over.done():
+                over.set_result(None)
+                if (waiting := self._stopping.pop(key)) is not None:
+                    self._launch(waiting)
+
+        over: asyncio.Future[None] = self._loop.create_future()
+        timer = self.call_later(_GRACE_S, stopped)
+        thread.add_done_callback(lambda _: stopped())
 
     def cancel_run(self, run_id: str) -> None:
         for key in [key for key in self._in_flight if key[0] == run_id]:
@@ -192,6 +213,12 @@ class Attempts:
         if attempt.cancelled:
             self._leave(attempt)
             return
+        key = (attempt.run_id, attempt.step)
+        if self._stopping and key in self._stopping:
+            if (other := self._stopping[key]) is not None:
+                self._leave(other)  # cancelled while it waited
+            self._stopping[key] = attempt
+            return
         if self.intercept is not None:
             self.intercept(attempt)
         action = attempt.action
@@ -214,6 +241,7 @@ class Attempts:
             attempt.context = self._context(attempt)
         inside = variables.copy()
         thread = self._loop.run_in_executor(self._threads, lambda: inside.run(self._execute_plain, attempt))
+        attempt.thread = thread
         if action.timeout_s is None:
             attempt.task = thread
             thread.add_done_callback(lambda done: self._done(attempt, done))

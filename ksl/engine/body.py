@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ksl.records import Trigger
 
 
+_HALTS_MAX = 100  # that a body may catch before it is left standing where it is
+
+
 class RunInfo(msgspec.Struct, frozen=True):
     """What a run was given with its start; the same in every attempt."""
 
@@ -43,7 +46,7 @@ class RunInfo(msgspec.Struct, frozen=True):
 class Body:
     """The object at the running loop's `ksl_run`: `define.seam.RunSeam`."""
 
-    __slots__ = ("_durable", "_info", "_log", "_loop", "_tables", "halted", "run_id")
+    __slots__ = ("_durable", "_halts", "_info", "_log", "_loop", "_tables", "halted", "run_id")
 
     def __init__(self, durable: Durable, *, info: RunInfo, tables: Mapping[str, SiteTable], log: Any) -> None:
         self._durable = durable
@@ -51,6 +54,7 @@ class Body:
         self._tables = tables
         self._log = log
         self._loop: RunLoop = None  # pyright: ignore[reportAttributeAccessIssue]  # attached right after
+        self._halts = 0
         self.run_id = info.run_id
         self.halted = False
 
@@ -66,7 +70,7 @@ class Body:
         scope: str | None,
     ) -> Awaitable[Any]:
         if self.halted:
-            raise Halt
+            return self.stand_still()
         slug = action.slug
         id, _ = step_id(self._loop, frame, slug=slug, what=slug)
         data = action.arguments.encode(args, kwargs)
@@ -89,7 +93,7 @@ class Body:
 
     def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]:
         if self.halted:
-            raise Halt
+            return self.stand_still()
         slug = workflow.slug
         id, _ = step_id(self._loop, frame, slug=slug, what=slug)
         table = self._tables.get(slug)
@@ -118,7 +122,7 @@ class Body:
 
     def sleep(self, wanted: float | datetime, frame: FrameType) -> Awaitable[None]:
         if self.halted:
-            raise Halt
+            return self.stand_still()
         id, _ = step_id(self._loop, frame, slug="sleep", what="ctx.sleep")
         moment = isinstance(wanted, datetime)
         call = Call(
@@ -140,10 +144,29 @@ class Body:
 
     def hook(self, spec: HookSpec, frame: FrameType) -> HookOfRun:
         if self.halted:
-            raise Halt
+            self.stand_still()
+            return HookOfRun(self, "", "", "")
         id, _ = step_id(self._loop, frame, slug="hook", what="ctx.hook")
-        token, url = self._durable.hook(id, spec)
-        return HookOfRun(self._durable, id, token, url)
+        try:
+            token, url = self._durable.hook(id, spec)
+        except Halt:
+            self.stand_still()
+            token = url = ""
+        return HookOfRun(self, id, token, url)
+
+    def hook_outcome(self, step: str) -> Awaitable[Any]:
+        try:
+            return self._durable.hook_outcome(step)
+        except Halt:
+            return self.stand_still()
+
+    def stand_still(self) -> Awaitable[Any]:
+        """Raises Halt. A body that catches it again and again gets what never comes instead: it would spin inside
+        one call otherwise, and the server with it."""
+        self._halts += 1
+        if self._halts <= _HALTS_MAX:
+            raise Halt
+        return self._loop.create_future()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._durable.now_ms / 1000, tz=UTC)
@@ -200,16 +223,16 @@ class Body:
 class HookOfRun:
     """`define.seam.HookHandle`."""
 
-    __slots__ = ("_durable", "_step", "token", "url")
+    __slots__ = ("_body", "_step", "token", "url")
 
-    def __init__(self, durable: Durable, step: str, token: str, url: str) -> None:
-        self._durable = durable
+    def __init__(self, body: Body, step: str, token: str, url: str) -> None:
+        self._body = body
         self._step = step
         self.token = token
         self.url = url
 
     def wait(self) -> Awaitable[Any]:
-        return self._durable.hook_outcome(self._step)
+        return self._body.hook_outcome(self._step)
 
 
 def _innermost_line(error: BaseException, file: str) -> str | None:

@@ -44,7 +44,17 @@ class Commits:
     async def on_loop(self, run: Run, act: Callable[[Done], None]) -> None:
         """Runs `act` as a plain callback, where a body may be drained, and waits for its commit."""
         done = Done(self._loop)
-        self._loop.call_soon(self._engine.post, run, lambda: act(done))
+
+        def told() -> None:
+            try:
+                act(done)
+            except Exception as error:
+                # The run is held for it. Whether its change is stored all the same, nobody may be left to tell.
+                caught = error
+                self._loop.call_soon(lambda: done.settle(run.halted or caught))
+                raise
+
+        self._loop.call_soon(self._engine.post, run, told)
         await done.future
 
     def event(self, row: RunRow, seq: int, type: EventType, data: bytes | None, meta: Meta) -> Event:

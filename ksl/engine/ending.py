@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _RETRY_LATER_ATTEMPTS = 10  # where the policy allows one attempt only
 _SHOWN_MAX = 200
 _HALTS_MAX = 100  # a body that catches Halt that often is left as it is
+_log = logging.getLogger("ksl.engine")
 
 
 def record_attempt(run: Run, call: Call, result: Result) -> None:
@@ -183,6 +186,14 @@ def _take_down(coro: Any) -> None:
             raise
         except BaseException:
             return
+    # Never collected, not even at the interpreter's exit: that would close it, outside of any run, where what it
+    # goes on to call would act at once.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coro))
+    _log.warning(
+        "the body %s cannot be taken out of memory, since it catches BaseException in a loop; it stays there and does "
+        "nothing. Let asyncio.CancelledError and other BaseExceptions pass.",
+        getattr(coro, "__qualname__", coro),
+    )
 
 
 def _failed(run: Run, error: BaseException) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ksl.engine.call import Call
 
 _log = logging.getLogger("ksl.engine")
+_LOADS_AT_ONCE = 64  # runs brought back into memory by moments
 _NEAR_MS = 5_000  # a run that wakes sooner is not worth evicting
 
 
@@ -95,6 +96,8 @@ class Engine:
         self._resident_max = resident_max
         self._loop = asyncio.get_running_loop()
         self._loading: dict[str, asyncio.Future[Run]] = {}
+        self._overdue: deque[TimerRow] = deque()  # moments of runs that are yet to be loaded
+        self._loaders: set[asyncio.Task[None]] = set()
         self._kept_out: dict[
             str, asyncio.Future[None]
         ] = {}  # runs that somebody deals with as they lie in the log
@@ -178,12 +181,14 @@ class Engine:
         return run
 
     def _replay(self, run: Run, done: asyncio.Future[None]) -> None:
-        self._guard(run, run.replay)
-        if run.halted is not None and run.run_id in self.live:
-            self.halted(run, run.halted)
-        self._watch_moments(run)
-        if not done.done():
-            done.set_result(None)
+        try:
+            self._guard(run, run.replay)
+            if run.halted is not None and run.run_id in self.live:
+                self.halted(run, run.halted)
+            self._watch_moments(run)
+        finally:
+            if not done.done():
+                done.set_result(None)
 
     def _watch_moments(self, run: Run) -> None:
         """Those that came while the run was held or between attempts found nobody to take them."""
@@ -213,8 +218,24 @@ class Engine:
         if run is not None and run.main is not None:
             self._timer_due(run, timer)
         elif not self.stopping:
-            task = self._loop.create_task(self._load_for(timer))
-            task.add_done_callback(_report)
+            self._overdue.append(timer)
+            if len(self._loaders) < _LOADS_AT_ONCE:
+                task = self._loop.create_task(self._load_overdue())
+                self._loaders.add(task)
+                task.add_done_callback(self._loaders.discard)
+
+    async def loaded(self) -> None:
+        """Returns when no run is being loaded any more."""
+        while loading := [*self._loading.values(), *self._loaders]:
+            await asyncio.wait(loading)
+
+    async def _load_overdue(self) -> None:
+        # After a long absence there may be a hundred thousand of them.
+        while self._overdue and not self.stopping:
+            try:
+                await self._load_for(self._overdue.popleft())
+            except Exception as error:
+                _log.error("a timer could not be delivered", exc_info=error)
 
     async def _load_for(self, timer: TimerRow) -> None:
         try:
@@ -467,8 +488,3 @@ class Engine:
                 surplus -= 1
             else:
                 self.live.move_to_end(run_id)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("a timer could not be delivered", exc_info=error)

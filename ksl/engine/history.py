@@ -63,6 +63,12 @@ class History:
         after = event.meta.after if event.meta else 0
         return not any(failed <= after and event.seq < reopened for failed, reopened in self._reopened)
 
+    def is_certain(self, event: Event) -> bool:
+        """Whether code that ended with this outcome must end so again: it had seen no failure that was reopened
+        since. A log put together by hand does not say."""
+        known = event.meta is not None and event.meta.after > 0
+        return known and not any(failed <= event.seq < reopened for failed, reopened in self._reopened)
+
     def is_new(self, step: str, after: int) -> bool:
         """Whether an earlier attempt, having seen what the body had at `after`, did not ask for this step.
 

@@ -119,6 +119,7 @@ class RunLoop:
         "_now_s",
         "_ready",
         "_run",
+        "generators",
         "ksl_run",
         "order",
         "tasks",
@@ -135,6 +136,9 @@ class RunLoop:
         self.order = salt
         # Of this loop alone: asyncio.all_tasks looks through those of all runs.
         self.tasks: list[RunTask] = []
+        # Async generators that were begun here, by id: whose they are. Their weak references are dead by the time
+        # that they are finalized.
+        self.generators: dict[int, tuple[Scope, str]] | None = None
         self._many = 64  # tasks, from which those that are done are looked for
         # A body is drained from callbacks of the loop that it was made on.
         self._host = _get_running_loop()
@@ -303,9 +307,9 @@ class RunLoop:
             self.call_soon(self.create_task_for_generator, generator)
 
     def create_task_for_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
-        RunTask(
-            _close(generator), loop=self, name=None, context=None, scope=self._run.scope, place="generator"
-        )
+        scope, place = (self.generators or {}).pop(id(generator), (self._run.scope, ""))
+        place = f"{place}.generator" if place else "generator"
+        RunTask(_close(generator), loop=self, name=None, context=None, scope=scope, place=place)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -352,8 +356,12 @@ _REFUSED = {
 }
 
 
-def _first_iteration(_generator: AsyncGenerator[Any, Any]) -> None:
-    return None
+def _first_iteration(generator: AsyncGenerator[Any, Any]) -> None:
+    loop: Any = _get_running_loop()
+    if isinstance(loop, RunLoop) and isinstance(task := asyncio.current_task(loop), RunTask):  # pyright: ignore[reportArgumentType]
+        if loop.generators is None:
+            loop.generators = {}
+        loop.generators[id(generator)] = (task.scope, task.place)
 
 
 def _nothing(_future: Any) -> None:

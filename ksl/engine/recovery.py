@@ -23,27 +23,25 @@ _ALONE_S = 10.0  # how long the next suspect waits for one that neither ends nor
 
 
 class Recovery:
-    """`admit` puts a queued run in line, `load` takes up a running one."""
+    """`load` takes up a run that was under way."""
 
-    def __init__(
-        self, engine: Engine, *, admit: Callable[[RunRow], None], load: Callable[[str], Awaitable[None]]
-    ) -> None:
+    def __init__(self, engine: Engine, *, load: Callable[[str], Awaitable[None]]) -> None:
         self._engine = engine
-        self._admit = admit
         self._load = load
 
-    async def sort(self) -> tuple[list[RunRow], list[RunRow]]:
-        """Queued runs are put in line, poison is held. Returns the running ones: those to take up at once, and
-        those to take up alone, which count as queued until then."""
+    async def sort(self) -> tuple[list[RunRow], list[RunRow], list[RunRow]]:
+        """Poison is held. Returns the runs that were under way, those to take up at once and those to take up
+        alone, which count as queued until then; and those that had not begun, to be put in line behind."""
         store = self._engine.store
         suspects = await store.suspects()
         at_once: list[RunRow] = []
         alone: list[RunRow] = []
+        queued: list[RunRow] = []
         for row in await store.runs_in((RunStatus.QUEUED, RunStatus.RUNNING)):
             deaths = suspects.get(row.run_id, 0)
             if row.status is RunStatus.QUEUED:
                 if row.due_ms is None:
-                    self._admit(row)
+                    queued.append(row)
             elif deaths >= DEATHS_MAX:
                 await self._engine.hold(row, _poison(row, deaths))
             elif deaths >= DEATHS_ALONE:
@@ -55,7 +53,7 @@ class Recovery:
                 # Only rows that say running are counted when the process dies.
                 store.append(Change(run_id=row.run_id, run=replace(row, status=RunStatus.QUEUED)))
             await store.flush()
-        return at_once, alone
+        return at_once, alone, queued
 
     async def one_by_one(self, suspects: list[RunRow]) -> None:
         store = self._engine.store

@@ -440,6 +440,8 @@ class Run:
         pooled = self.history.pool.get(step)
         meta = Meta(attempt=1, after=call.after, kind="workflow", callee=call.callee)
         if pooled is not None:
+            if self._ended_otherwise(call, pooled, failed=error is not None):
+                return
             event = pooled
         elif error is None:
             event = self._emit("step_completed", step, data=data, input=call.input, meta=meta)
@@ -455,6 +457,21 @@ class Run:
             )
         if event.seq > self._loaded_seq or self._fits(call, event, pooled=pooled is not None):
             self._settle(call, event, None)
+
+    def _ended_otherwise(self, call: Call, pooled: Event, *, failed: bool) -> bool:
+        """Whether a sub-workflow that failed in an earlier attempt of the run now succeeds, or the other way."""
+        before = pooled.type == "step_failed"
+        if before is failed or self.attempt_was_read or not self.history.is_certain(pooled):
+            return False
+        if pooled.seq < self.history.drift_accepted_before:
+            return False
+        self._halt_at(
+            pooled,
+            f"the code of sub-workflow {call.callee} now {'fails' if failed else 'succeeds'} ({call.line})",
+            rule="other-output",
+            line=call.line,
+        )
+        return True
 
     def hook(self, step: str, spec: HookSpec) -> tuple[str, str]:
         codec = Codec(spec.schema if spec.schema is not None else Any, where=f"the schema of hook {step}")
@@ -746,6 +763,10 @@ class Run:
                 line=call.line,
             )
             return False
+        return not self._drifted(call, event)
+
+    def _drifted(self, call: Call, event: Event) -> bool:
+        """Whether the step was recorded with another input, and nobody has accepted that."""
         accepted = event.seq < self.history.drift_accepted_before
         if event.input is not None and not accepted and not ending.same_input(event.input, call):
             self.halted = InputDrift(
@@ -756,8 +777,8 @@ class Run:
                 f"`ksl runs release {self.run_id} --accept-drift`.",
                 line=call.line,
             )
-            return False
-        return True
+            return True
+        return False
 
     def record(
         self, type: EventType, step: str | None, *, data: bytes | None = None, input: bytes | None = None,
@@ -773,11 +794,8 @@ class Run:
         meta: Meta | None = None,
     ) -> Event:  # fmt: skip
         """An event of the body's own doing: the next recorded one on replay, a new one when live."""
-        events = self.history.current
-        while self._cursor < len(events) and events[self._cursor].type in NOTES:
-            self._cursor += 1
-        if self._cursor < len(events):
-            event = events[self._cursor]
+        event = self._next_recorded()
+        if event is not None:
             if event.type == type and event.step == step:
                 self._cursor += 1
                 return event
@@ -786,6 +804,13 @@ class Run:
             )
             raise Halt
         return self.record(type, step, data=data, input=input, meta=meta)
+
+    def _next_recorded(self) -> Event | None:
+        """What comes next in the history, to be delivered or asked for."""
+        events = self.history.current
+        while self._cursor < len(events) and events[self._cursor].type in NOTES:
+            self._cursor += 1
+        return events[self._cursor] if self._cursor < len(events) else None
 
     def _start_body(self) -> None:
         info = RunInfo(
@@ -813,6 +838,15 @@ class Run:
             )
 
     def _start_sleep(self, call: Call) -> None:
+        begun = self.history.begun.get(call.id)
+        if begun is None:
+            begun = self._next_recorded()  # another than this sleep's beginning is told of when it is emitted
+            if begun is not None and begun.step != call.id:
+                begun = None
+        elif self.attempt_was_read or not self.history.is_strict(begun):
+            begun = None
+        if begun is not None and self._drifted(call, begun):
+            raise Halt
         self.sleeps[call.id] = self._begin_timer(
             "sleep_started", call.id, "sleep", delay_s=call.due_s, due_ms=call.due_ms, input=call.input
         )

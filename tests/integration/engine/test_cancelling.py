@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -392,3 +393,58 @@ async def w(input: int) -> Any:
         second = await world.start("w", 2)
         await world.rest()
     await world.finish(first)
+
+
+@pytest.mark.parametrize("how", ["it stops", "its time is up"])
+async def test_a_thread_that_was_told_to_stop_is_not_overlapped_by_the_next_attempt_while_it_may_go_on(
+    world: World, how: str
+) -> None:
+    await world.load("""
+leave = threading.Event()
+
+@action
+def stubborn(ctx: ActionContext) -> str:
+    stage.did(ctx, ctx.cancelled.is_set())
+    if len(stage.ledger) == 1:
+        stage.notes.extend([leave, ctx])
+        leave.wait()
+    return "done"
+
+@workflow
+async def w() -> Any:
+    return await stubborn.run()
+""")
+    attempts = world.runtime.engine.attempts
+    later: list[Callable[[], object]] = []
+
+    class Never:
+        def cancel(self) -> None:
+            later.clear()
+
+    def call_later(delay_s: float, callback: Callable[[], object]) -> Never:
+        assert delay_s == 5.0
+        later.append(callback)
+        return Never()
+
+    attempts.call_later = call_later
+    run_id = await world.start()
+    while len(world.stage.notes) < 2:
+        await asyncio.sleep(0)
+    leave, context = world.stage.notes
+    live = world.live(run_id)
+    assert live is not None
+    world.runtime.engine.discard(live)  # and is taken up again at once
+    await world.runtime.engine.load(run_id)
+    await asyncio.sleep(0)
+    assert context.cancelled.is_set()
+    assert attempts.of_run(run_id) == {"stubborn#0"}
+    assert len(world.stage.ledger) == 1
+    if how == "it stops":
+        leave.set()
+    else:
+        later[0]()
+    run = await world.finish(run_id)
+    leave.set()
+    assert run.output == "done"
+    assert len(world.stage.ledger) == 2
+    assert run.steps() == ["stubborn#0"]

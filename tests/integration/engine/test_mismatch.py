@@ -160,21 +160,78 @@ async def w(ctx: Context) -> Any:
     assert disk.stage.steps == ["echo#0"]
 
 
-async def test_a_sleep_under_way_keeps_its_moment_when_the_code_gives_it_another_length(world: World) -> None:
-    await world.load("""
-@workflow
+SLEEPS = """
+@workflow(retry=Retry(attempts=2, initial=0, jitter=False))
 async def w(ctx: Context) -> Any:
-    await ctx.sleep("1h")
-""")
+    await ctx.sleep(LENGTH)
+    return await fail.run("no", times=1)
+"""
+
+
+@pytest.mark.parametrize("wakes", ["before", "after"])
+async def test_a_sleep_of_another_length_than_was_recorded_is_drift_until_a_person_lets_it_stand(
+    world: World, wakes: str
+) -> None:
+    await world.load(SLEEPS.replace("LENGTH", "'1h'"))
     run_id = await world.start()
     await world.rest()
-    await world.restart("""
-@workflow
-async def w(ctx: Context) -> Any:
-    await ctx.sleep("2h")
-""")
+    if wakes == "after":
+        await world.restart(SLEEPS.replace("LENGTH", "'1h'"))
+    await world.restart(SLEEPS.replace("LENGTH", "7200"))
     await world.advance(3_601)
-    assert (await world.seen(run_id)).status in ("succeeded", "held")
+    held = await world.seen(run_id)
+    assert (held.status, held.error["type"], held.error["code"]) == ("held", "InputDrift", "KSL402")
+    assert '{"seconds":3600' in held.error["message"]
+    assert '{"seconds":7200' in held.error["message"]
+    await world.runtime.release(run_id, accept_drift=True)
+    assert (await world.finish(run_id)).output == "attempt 2"
+
+
+async def test_a_sleep_of_another_length_is_drift_in_a_later_attempt_too(world: World) -> None:
+    await world.load(SLEEPS.replace("LENGTH", "'1h'").replace("attempts=2", "attempts=1"))
+    run_id = (await world.run()).run_id
+    await world.restart(SLEEPS.replace("LENGTH", "7200"))
+    await world.runtime.retry(run_id)
+    held = await world.finish(run_id)
+    assert (held.status, held.error["type"]) == ("held", "InputDrift")
+    await world.restart(SLEEPS.replace("LENGTH", "3600 * ctx.attempt"))  # told apart by the attempt: meant so
+    await world.runtime.retry(run_id)
+    assert (await world.finish(run_id)).output == "attempt 2"
+
+
+PART = """
+@workflow
+async def part() -> Any:
+    END
+
+@workflow(retry=Retry(attempts=1))
+async def w() -> Any:
+    try:
+        got = await part.run()
+    except StepFailed as failed:
+        got = failed.type
+    await fail.run("no", times=1)
+    return got
+"""
+ENDS = {"succeeds": "return await echo.run(1)", "fails": "raise KeyError(await echo.run(1))"}
+
+
+@pytest.mark.parametrize(("before", "after"), [("succeeds", "fails"), ("fails", "succeeds")])
+async def test_a_sub_workflow_that_ends_the_other_way_in_a_later_attempt_holds_the_run(
+    world: World, before: str, after: str
+) -> None:
+    await world.load(PART.replace("END", ENDS[before]))
+    run = await world.run()
+    assert run.status == "failed"
+    await world.restart(PART.replace("END", ENDS[after]))
+    await world.runtime.retry(run.run_id)
+    held = await world.finish(run.run_id)
+    assert (held.status, held.error["code"]) == ("held", "KSL401"), held.flow
+    assert f"sub-workflow part now {after}" in held.error["message"]
+    assert len(world.stage.ledger) == 2
+    await world.restart(PART.replace("END", ENDS[before]))
+    await world.runtime.retry(run.run_id)
+    assert (await world.finish(run.run_id)).output == (1 if before == "succeeds" else "KeyError")
 
 
 async def test_a_mismatch_found_by_a_retry_of_the_run_executes_nothing_new(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ksl.engine.attempts import Result
 from ksl.engine.run import Run
-from ksl.errors import WrongState
+from ksl.errors import InternalFault, WrongState
 
 from tests.engine_fixture import Seen, World
 
@@ -186,3 +186,29 @@ async def w() -> Any:
 """)
     sys.modules["workflows.main"].asked_by.set("a request")
     assert (await world.run()).output == "nobody"
+
+
+async def test_a_fault_in_ksl_while_an_answer_is_taken_is_told_to_whoever_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.load("""
+@workflow
+async def w(ctx: Context) -> Any:
+    return await ctx.hook()
+""")
+    run_id = await world.start()
+    await world.rest()
+
+    def broken(*_args: object, **_options: object) -> None:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(Run, "post", broken)
+    with pytest.raises(InternalFault, match="a fault"):
+        await world.runtime.resume_hook(run_id, None, b"1")
+    monkeypatch.undo()
+    held = await world.seen(run_id)
+    assert held.status == "held"
+    await world.runtime.retry(run_id)
+    await world.rest()
+    await world.answer(run_id, 2)
+    assert (await world.finish(run_id)).output == 2
