@@ -344,6 +344,12 @@ class IdempotencyConflict(FixRequest):
     code = "KSL430"
 
 
+class QueueFull(TryAgain):
+    """More runs wait in line than `queue.backlog` allows. No run was created."""
+
+    code = "KSL431"
+
+
 # --- KSL5xx store -----------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ class StoreSettings(msgspec.Struct, frozen=True):
 
 class QueueSettings(msgspec.Struct, frozen=True):
     concurrency: int = 256  # runs being advanced at once
+    backlog: int = 100_000  # runs in line for that, beyond which starts over HTTP are refused
 
 
 class RetentionSettings(msgspec.Struct, frozen=True):

@@ -115,8 +115,9 @@ def _size(least: int, most: int, limit: str) -> Reader:
 
 _PORT = _whole(0, 65_535)
 _CONCURRENCY = _whole(1, 100_000)
+_BACKLOG = _whole(1, 10_000_000)
 _STEPS = _whole(1, 10_000_000)
-_WHOLE = (_PORT, _CONCURRENCY, _STEPS)
+_WHOLE = (_PORT, _CONCURRENCY, _BACKLOG, _STEPS)
 
 READERS: dict[str, dict[str, Reader]] = {
     "project": {
@@ -128,7 +129,7 @@ READERS: dict[str, dict[str, Reader]] = {
     },
     "server": {"host": _host, "port": _PORT, "public_url": _url},
     "store": {"path": _path, "durability": _one_of("full", "process")},
-    "queue": {"concurrency": _CONCURRENCY},
+    "queue": {"concurrency": _CONCURRENCY, "backlog": _BACKLOG},
     "retention": {"finished_runs": _duration},
     # SQLite takes no value of a thousand million bytes or more, and an event holds more than its value.
     "limits": {

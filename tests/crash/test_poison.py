@@ -54,8 +54,8 @@ def test_only_the_run_that_kills_the_process_is_held_and_a_retry_lets_it_go(tmp_
             server.ask("POST", f"/runs/{culprit}/hooks/resume", {"payload": None})
         assert server.process.wait(timeout=20) == 70
     lives = 1
-    held = None
-    while held is None:
+    again = None
+    while again is None:
         lives += 1
         assert lives <= DEATHS + 1, f"{lives} lives and not held"
         with Serve(folder, environment=ledger) as server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -13,10 +13,13 @@ from ksl.api.openapi import body_of, problems
 from ksl.api.requests import answer, json_body, runtime_of, stopping_of
 from ksl.api.shapes import RunShape, StartedShape, WorkflowShape, WorkflowsShape
 from ksl.define.duration import parse_duration
-from ksl.errors import BadRequest
+from ksl.errors import BadRequest, QueueFull
 from ksl.records import FINISHED, RunRow
 from ksl.views.runs import run_json
 from ksl.views.workflows import workflow_json, workflows_json
+
+if TYPE_CHECKING:
+    from ksl.runtime import Runtime
 
 router = APIRouter(tags=["workflows"])
 
@@ -53,6 +56,7 @@ async def start_run(
     runtime = runtime_of(request)
     wait_s = _wait_s(wait)
     key = _idempotency_key(request)
+    await _refuse_overload(runtime, slug, key)
     started = await runtime.start(
         slug, await json_body(request), trigger="api", idempotency_key=key, by="api"
     )
@@ -63,6 +67,18 @@ async def start_run(
         return answer(await run_json(runtime.store, row.run_id))
     accepted: dict[str, Any] = {"run_id": row.run_id, "status": row.status.value}
     return answer(accepted, 202, headers={"Location": f"/runs/{row.run_id}"})
+
+
+async def _refuse_overload(runtime: Runtime, slug: str, key: str | None) -> None:
+    """A line that only grows takes memory, and every start in it waits longer than the one before."""
+    most = runtime.settings.queue.backlog
+    depth = runtime.figures().queue_depth
+    if depth < most or (key is not None and await runtime.store.run_by_key(slug, key) is not None):
+        return
+    raise QueueFull(
+        f"{depth:,} runs wait in line for a slot, and queue.backlog is {most:,}. No run was created. Try again "
+        "when the line is shorter; /metrics has it as ksl_queue_depth."
+    )
 
 
 async def _settled(request: Request, row: RunRow, wait_s: float) -> RunRow:

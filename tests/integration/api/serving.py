@@ -47,6 +47,16 @@ async def fail(why: str) -> None:
     raise FatalError(why)
 
 
+@action
+async def hold() -> None:
+    await asyncio.sleep(3600)
+
+
+@workflow
+async def holding() -> None:
+    await hold.run()
+
+
 @workflow
 async def greeting(input: Name) -> dict[str, str]:
     """Greets somebody."""

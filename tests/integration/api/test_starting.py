@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from tests.integration.api.serving import Served
+from tests.integration.api.serving import Served, serving
 
 
 async def test_a_start_answers_202_once_the_run_is_stored(served: Served) -> None:
@@ -146,3 +147,22 @@ async def test_a_workflow_shows_its_schemas(served: Served) -> None:
     assert shown["input_schema"]["properties"]["name"]["type"] == "string"
     assert shown["output_schema"]["type"] == "object"
     assert (await served.client.get("/workflows/greting")).status_code == 404
+
+
+async def test_a_start_beyond_the_backlog_is_503_until_the_line_is_shorter(folder: Path) -> None:
+    async with serving(folder, queue__concurrency=1, queue__backlog=2) as served:
+        hold = {"Idempotency-Key": "first"}
+        first = (await served.client.post("/workflows/holding", headers=hold)).json()["run_id"]
+        while served.runtime.figures().steps_in_flight == 0:
+            await served.client.get("/healthz")
+        in_line = [await served.start("greeting", {"name": str(number)}) for number in range(2)]
+        refused = await served.client.post("/workflows/greeting", json={"name": "one too many"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "KSL431")
+        assert refused.headers["retry-after"] == "1"
+        again = await served.client.post("/workflows/holding", headers=hold)
+        assert (again.status_code, again.json()["run_id"]) == (200, first)
+        await served.client.post(f"/runs/{first}/cancel")
+        for run_id in in_line:
+            assert (await served.settled(run_id))["status"] == "succeeded"
+        assert (await served.ended("greeting", {"name": "later"}))["status"] == "succeeded"
+        assert len((await served.client.get("/runs")).json()["runs"]) == 4

@@ -28,6 +28,7 @@ def test_an_empty_file_means_every_default(tmp_path: Path) -> None:
     assert settings.data_folder == tmp_path / "demo/.ksl"
     assert settings.store.durability == "full"
     assert settings.queue.concurrency == 256
+    assert settings.queue.backlog == 100_000
     assert settings.retention.finished_runs == 30 * 86_400
     assert settings.limits.body == 1 << 20
     assert settings.limits.payload == 32 << 20
@@ -172,6 +173,7 @@ def test_an_unknown_flag_is_refused(tmp_path: Path) -> None:
         ("store", "path = 1", "the path of a file"),
         ("store", 'durability = "some"', '"full" or "process"'),
         ("queue", "concurrency = 0", "a whole number from 1"),
+        ("queue", "backlog = 0", "a whole number from 1"),
         ("retention", 'finished_runs = "a month"', "a duration like"),
         ("retention", "finished_runs = -1", "a duration like"),
         ("retention", "finished_runs = nan", "a duration like"),
