@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,33 @@ async def test_a_paused_run_is_held_until_it_is_released(served: Served) -> None
     assert (await post(served, f"/runs/{run_id}/release", 202))["status"] == "waiting"
     assert (await served.stranger.post(link, json=1)).status_code == 200
     assert (await served.settled(run_id))["output"] == 1
+
+
+async def test_each_operation_and_each_answer_is_an_event_with_who_and_when(served: Served) -> None:
+    paused, link = await served.asked("question")
+    await post(served, f"/runs/{paused}/pause", 202, reason="look first")
+    await post(served, f"/runs/{paused}/release", 202)
+    assert (await served.stranger.post(link, json=1)).status_code == 200
+    resumed, _ = await served.asked("question")
+    await post(served, f"/runs/{resumed}/hooks/resume", 200, payload=2)
+    rejected, _ = await served.asked("question")
+    await post(served, f"/runs/{rejected}/hooks/reject", 200, reason="no")
+    await served.settled(rejected)
+    await post(served, f"/runs/{rejected}/retry", 202)
+    cancelled = await served.start("sleeper")
+    await post(served, f"/runs/{cancelled}/cancel", 202, reason="enough")
+    fork = (await post(served, f"/runs/{paused}/fork", 202, at="hook#0"))["run_id"]
+    expected = [
+        (paused, "run_held", "api"), (paused, "run_released", "api"), (paused, "hook_resumed", "link"),
+        (resumed, "hook_resumed", "api"), (rejected, "hook_rejected", "api"), (rejected, "run_retrying", "api"),
+        (cancelled, "run_cancel_requested", "api"), (fork, "run_created", "api"),
+    ]  # fmt: skip
+    for run_id, kind, who in expected:
+        await served.settled(run_id, waits=True)
+        run = await served.run(run_id, "events")
+        [event] = [each for each in run["events"] if each["type"] == kind]
+        assert (kind, event["meta"]["by"]) == (kind, who)
+        assert datetime.fromisoformat(event["at"]).utcoffset() is not None
 
 
 async def test_only_a_held_run_can_be_released(served: Served) -> None:
