@@ -192,6 +192,29 @@ def test_a_clock_that_was_set_back_is_told_of_at_the_start(project: Path, start:
     assert not any("The clock was set back" in line for line in again.said)
 
 
+BLOCKING = """\
+import time
+
+from ksl import workflow
+
+
+@workflow
+async def blocking() -> str:
+    time.sleep(2)
+    return "at last"
+"""
+
+
+def test_a_body_that_blocks_the_server_is_told_of_with_its_line(project: Path, start: Start):
+    (project / "workflows" / "blocking.py").write_text(BLOCKING)
+    server = start("serve")
+    server.until("ready in")
+    ended = ksl(project, "workflows", "run", "blocking")
+    assert json.loads(ended.stdout)["output"] == "at last"
+    told = server.until("the event loop has been blocked").string
+    assert 'blocking.py\\", line 8, in blocking' in told
+
+
 def test_the_first_signal_lets_a_step_finish_and_the_second_does_not(project: Path, start: Start):
     server = start("serve", "--drain", "1h")
     server.until("ready in")
