@@ -34,6 +34,7 @@ class Field:
     help: str = ""
     input_type: str = "text"
     step: str = "any"
+    bounds: dict[str, int | float] = field(default_factory=dict[str, int | float])  # of a number: min, max
     options: list[Any] = field(default_factory=list[Any])  # the values of a choice, as JSON
 
 
@@ -88,7 +89,7 @@ def _properties(root: JsonObject, schema: JsonObject, *, prefix: str, depth: int
 
 def _field(name: str, label: str, property_: JsonObject, schema: JsonObject, *, required: bool) -> Field:
     resolved = _resolved(property_, schema)
-    help_ = str(resolved.get("description", ""))
+    help_ = _help(resolved, property_)
     options = _options(resolved)
     if options:
         return Field(name, label, "choice", required, help_, options=options)
@@ -96,9 +97,11 @@ def _field(name: str, label: str, property_: JsonObject, schema: JsonObject, *, 
         case "boolean":
             return Field(name, label, "yes_no", required, help_, options=[True, False])
         case "integer":
-            return Field(name, label, "number", required, help_, input_type="number", step="1")
+            bounds = _bounds(resolved)
+            return Field(name, label, "number", required, help_, input_type="number", step="1", bounds=bounds)
         case "number":
-            return Field(name, label, "number", required, help_, input_type="number")
+            bounds = _bounds(resolved)
+            return Field(name, label, "number", required, help_, input_type="number", bounds=bounds)
         case "string":
             kinds = {"date": "date", "email": "email", "uri": "url", "time": "time"}
             kind = kinds.get(str(resolved.get("format")), "text")
@@ -113,6 +116,24 @@ def _field(name: str, label: str, property_: JsonObject, schema: JsonObject, *, 
             return Field(name, label, "json", required, help_ or "As JSON.")
         case _:
             return Field(name, label, "json", required, help_ or "As JSON.")
+
+
+def _help(resolved: JsonObject, property_: JsonObject) -> str:
+    """The description, and what an empty field stands for where that is a plain value."""
+    help_ = str(resolved.get("description", ""))
+    match property_.get("default"):
+        case bool(default):
+            taken = "Yes" if default else "No"
+        case str() | int() | float() as default if default != "":
+            taken = str(default)
+        case _:
+            return help_
+    return f"{help_.rstrip('.')}. {taken} if left empty." if help_ else f"{taken} if left empty."
+
+
+def _bounds(resolved: JsonObject) -> dict[str, int | float]:
+    found = {"min": resolved.get("minimum"), "max": resolved.get("maximum")}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
 def _options(resolved: JsonObject) -> list[Any]:

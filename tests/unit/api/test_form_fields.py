@@ -41,6 +41,25 @@ def test_an_object_becomes_a_field_for_each_property_and_a_nested_one_has_dots()
     ]
 
 
+def test_a_field_tells_its_bounds_and_what_an_empty_one_stands_for() -> None:
+    class Rated(BaseModel):
+        stars: int = Field(default=3, ge=1, le=5, description="From 1 to 5.")
+        weight: float = Field(ge=0.5)
+        seat: str = "aisle"
+        meal: bool = True
+        note: str | None = None
+
+    stars, weight, seat, meal, note = fields_of(Rated.model_json_schema())
+    assert (stars.bounds, weight.bounds, seat.bounds) == ({"min": 1, "max": 5}, {"min": 0.5}, {})
+    assert [field.help for field in (stars, weight, seat, meal, note)] == [
+        "From 1 to 5. 3 if left empty.",
+        "",
+        "aisle if left empty.",
+        "Yes if left empty.",
+        "",
+    ]
+
+
 def test_a_field_has_the_label_the_help_and_the_options_of_its_property() -> None:
     fields = {field.name: field for field in fields_of(SCHEMA)}
     assert fields["address.city"].label == "City"
