@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ksl.build.source import wrapped_chain
-
 if TYPE_CHECKING:
     from ksl.build.sites import SiteTable
-    from ksl.engine.ids import Scope
     from ksl.records import Event
 
 
@@ -39,12 +36,6 @@ def broken_rule(
     if any(each in recorded for each in asked):
         return "moved"
     return "step-removed" if _is_timer(step) and not asked else "step-added"
-
-
-def definition_line(scope: Scope) -> str:
-    """file:line of a workflow's definition, for a body that stands nowhere any more."""
-    chain = wrapped_chain(scope.workflow.function)
-    return f"{scope.table.file}:{chain[-1].__code__.co_firstlineno}" if chain else scope.table.file
 
 
 def _is_timer(step: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ksl.define.duration import parse_duration
-from ksl.engine import failures
+from ksl.engine import failures, moments
 from ksl.engine.halt import Halt
 from ksl.errors import (
     FatalError,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from ksl.engine.run import Run
 
 _RETRY_LATER_ATTEMPTS = 10  # where the policy allows one attempt only
-_SHOWN_MAX = 200
 _HALTS_MAX = 100  # a body that catches Halt that often is left as it is
 _log = logging.getLogger("ksl.engine")
 
@@ -62,7 +60,7 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
         run.post("step_failed", step, data=failures.encode(data), input=call.input, meta=meta)
         return
     due_ms = run.host.clock.now_ms() + 1 + int(delay_s * 1000)
-    timer = run.back_off(call, due_ms)
+    timer = moments.back_off(run, call, due_ms)
     data |= {"attempt": attempt, "next_attempt_at": rfc3339(due_ms)}
     run.note("step_retrying", step, data=failures.encode(data), input=call.input, meta=meta, timers=(timer,))
 
@@ -144,20 +142,6 @@ def waiting(run: Run) -> tuple[RunStatus | None, bytes | None]:
     if not items:
         return None, None
     return (RunStatus.WAITING if hooks else RunStatus.SLEEPING), msgspec.json.encode(items)
-
-
-def same_input(recorded: bytes, call: Call) -> bool:
-    if recorded == call.input:
-        return True
-    if call.action is None or b'"uniqueItems":true' not in msgspec.json.encode(call.action.input_schema()):
-        return False
-    # A set is written in the order of its hashes, which differ from process to process.
-    return _unordered(json.loads(recorded)) == _unordered(json.loads(call.input))
-
-
-def shorten(data: bytes) -> str:
-    text = data.decode("utf-8", "replace")
-    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}... ({len(data):,} bytes)"
 
 
 def close_tasks(loop: RunLoop) -> None:
@@ -264,11 +248,3 @@ def _next_attempt_in(run: Run, call: Call, error: BaseException, *, made: int) -
 
 def _moment(kind: str, timer: TimerRow) -> dict[str, Any]:
     return {"kind": kind, "step": timer.step, "due": rfc3339(timer.due_ms)}
-
-
-def _unordered(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _unordered(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
-    if isinstance(value, list):
-        return sorted((_unordered(inner) for inner in value), key=repr)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
-    return value

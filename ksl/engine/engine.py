@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
-from ksl.engine import ending, failures
+from ksl.engine import ending, failures, moments
 from ksl.engine.attempts import Attempt, Attempts, Result
 from ksl.engine.history import History, read_history
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Logs
+from ksl.engine.replay import catch_up
 from ksl.engine.run import Run
 from ksl.engine.tokens import TokenKeys
 from ksl.engine.unstored import Unstored
@@ -182,7 +183,7 @@ class Engine:
 
     def _replay(self, run: Run, done: asyncio.Future[None]) -> None:
         try:
-            self._guard(run, run.replay)
+            self._guard(run, partial(catch_up, run))
             if run.halted is not None and run.run_id in self.live:
                 self.halted(run, run.halted)
             self._watch_moments(run)
@@ -193,7 +194,7 @@ class Engine:
     def _watch_moments(self, run: Run) -> None:
         """Those that came while the run was held or between attempts found nobody to take them."""
         if self.live.get(run.run_id) is run:
-            self._timers.set(list(run.armed()))
+            self._timers.set(list(moments.armed(run)))
 
     def _make(self, row: RunRow, input: bytes, history: History) -> Run:
         return Run(
@@ -439,7 +440,7 @@ class Engine:
             self.attempts.leave(run.run_id, self._keep)
         elif run.active:
             self.attempts.cancel_run(run.run_id)
-        in_line = run.is_in_line
+        in_line = bool(run.in_line)
         run.evict()
         if in_line:
             self._slots.withdraw(run.run_id)
@@ -482,7 +483,7 @@ class Engine:
             if surplus <= 0:
                 break
             run = self.live[run_id]
-            if run.is_idle and not any(timer.due_ms < near_ms for timer in run.armed()):
+            if run.is_idle and not any(timer.due_ms < near_ms for timer in moments.armed(run)):
                 del self.live[run_id]
                 run.evict()
                 surplus -= 1

@@ -14,6 +14,7 @@ from ksl.engine.history import read_history
 from ksl.engine.hooks import HookState
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Logs
+from ksl.engine.replay import catch_up
 from ksl.engine.run import Run
 from ksl.engine.tokens import TokenKeys
 from ksl.errors import DamagedEvent, InternalFault, KslError, WorkflowGone
@@ -115,7 +116,7 @@ def earlier_hook(
     for retry in reversed([n for n, event in enumerate(events) if event.type == "run_retrying"]):
         run = _run(project, row, events[:retry], stage)
         try:
-            run.replay()
+            catch_up(run)
             if (state := run.hooks.get(step)) is not None:
                 return state
         finally:
@@ -135,7 +136,7 @@ def rehearse(project: Project, row: RunRow, events: Sequence[Event], *, stage: S
         )
     run = _run(project, row, events, stage)
     try:
-        run.replay()
+        catch_up(run)
         return run.halted
     finally:
         run.evict()

@@ -15,6 +15,7 @@ from ksl.define.workflow import Workflow
 from ksl.engine.history import read_history
 from ksl.engine.host import Limits
 from ksl.engine.rehearsal import Stage
+from ksl.engine.replay import catch_up
 from ksl.engine.run import Run
 from ksl.errors import KslError, ReplayMismatch
 from ksl.log.store import Change
@@ -136,7 +137,7 @@ def _replay(workflow: Workflow[Any, Any], history: History) -> Replayed:
         log=stage.logs.of(history.run_id, silent=lambda: True),
     )
     try:
-        run.replay()
+        catch_up(run)
         if run.halted is not None:
             raise run.halted
         _compare(run, end, stage.ended_with)
