@@ -68,6 +68,14 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
         sys.modules.update(self._displaced)
         self._displaced = {}
 
+    def loaded(self) -> list[ModuleType]:
+        """The modules of the folders, and what they import from beside them, such as lib/money.py."""
+        return [
+            module
+            for name, module in list(sys.modules.items())
+            if (self.owns(name) and getattr(module, "__file__", None)) or self._is_loose(name, module)
+        ]
+
     def owns(self, name: str) -> bool:
         """True for the folders' modules and for the packages that lead to a nested folder."""
         return any(

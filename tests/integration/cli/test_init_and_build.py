@@ -35,6 +35,7 @@ def test_init_writes_a_project_that_builds_and_passes_its_test(tmp_path: Path):
         "workflows": ["hello"],
         "actions": ["greet"],
         "errors": [],
+        "warnings": [],
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
     tested = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

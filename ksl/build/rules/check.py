@@ -1,0 +1,146 @@
+"""Runs every rule over every module of a project."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ksl.build import kinds
+from ksl.build.failure import relative
+from ksl.build.rules.diagnostic import Diagnostic, Finding
+from ksl.build.rules.reading import Reading
+from ksl.build.rules.registry import all_rules
+from ksl.build.source import SourceFile, wrapped_chain
+from ksl.define.context import Context
+
+if TYPE_CHECKING:
+    from ksl.build.discover import Project
+    from ksl.build.rules.rule import Rule
+
+_IGNORE = re.compile(r"#\s*ksl:\s*ignore\[([A-Z0-9,\s]+)\]")
+
+
+def check(project: Project) -> list[Diagnostic]:
+    """What breaks a rule, in the order of files, lines and columns; one diagnostic for a node.
+
+    Looks at the modules that are loaded from the project's folder, tests excepted. Modules that did not load
+    are in `project.failures`. Warnings that a comment on their line ignores are left out.
+    """
+    found: list[Diagnostic] = []
+    for file in _readings(project):
+        found += check_file(file)
+    return sorted(found)
+
+
+def check_file(file: Reading) -> list[Diagnostic]:
+    by_node: dict[ast.AST, Diagnostic] = {}
+    for rule in all_rules():
+        for finding in rule.findings(file):
+            diagnostic = _diagnostic(rule, finding, file)
+            known = by_node.get(finding.node)
+            # Rules come in the order of their codes; an error counts for more than a warning.
+            if known is None or (known.severity, diagnostic.severity) == ("warning", "error"):
+                by_node[finding.node] = diagnostic
+    ignored = _ignored(file.source.text)
+    return [
+        each
+        for each in by_node.values()
+        if each.severity == "error" or each.code not in ignored.get(each.line, frozenset())
+    ]
+
+
+def _diagnostic(rule: Rule, finding: Finding, file: Reading) -> Diagnostic:
+    node: Any = finding.node
+    line, end_line = node.lineno, node.end_lineno or node.lineno
+    return Diagnostic(
+        file=file.file,
+        line=line,
+        col=file.lines.column(line, node.col_offset),
+        code=rule.code,
+        severity=finding.severity or rule.severity,
+        end_line=end_line,
+        end_col=file.lines.column(end_line, node.end_col_offset or node.col_offset),
+        message=finding.message,
+        fix=finding.fix,
+        source=file.lines[line],
+    )
+
+
+def _ignored(text: str) -> dict[int, frozenset[str]]:
+    """Codes by line. Comments only: the same words in a string ignore nothing."""
+    ignored: dict[int, frozenset[str]] = {}
+    if _IGNORE.search(text) is None:
+        return ignored
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            found = _IGNORE.search(token.string) if token.type == tokenize.COMMENT else None
+            if found is not None:
+                ignored[token.start[0]] = frozenset(re.split(r"[\s,]+", found[1].strip()))
+    except (tokenize.TokenError, SyntaxError):  # the tokenizer of the library is stricter than the parser
+        pass
+    return ignored
+
+
+def _readings(project: Project) -> list[Reading]:
+    bodies = _by_file(list(project.workflows.values()))
+    actions = _by_file(list(project.actions.values()))
+    readings: list[Reading] = []
+    for path, module in _modules(project).items():
+        source = _source(project, path)
+        if source is not None:
+            readings.append(
+                Reading(
+                    source,
+                    vars(module),
+                    file=relative(path, project.folder),
+                    sites=[
+                        site
+                        for table in project.tables.values()
+                        if table.file == path
+                        for site in table.sites
+                    ],
+                    bodies=bodies.get(path, []),
+                    actions=actions.get(path, []),
+                    kind_of=kinds.kind_of,
+                    is_context=Context,
+                )
+            )
+    return readings
+
+
+def _modules(project: Project) -> dict[str, ModuleType]:
+    modules: dict[str, ModuleType] = {}
+    for module in project.finder.loaded() if project.finder is not None else []:
+        path = module.__file__
+        if (
+            path is not None
+            and path.endswith(".py")
+            and "tests" not in Path(path).relative_to(project.folder).parts
+        ):
+            modules[path] = module
+    return dict(sorted(modules.items()))
+
+
+def _by_file(definitions: list[Any]) -> dict[str, list[FunctionType]]:
+    found: dict[str, list[FunctionType]] = {}
+    for each in definitions:
+        function: Callable[..., object] = each.function
+        for link in wrapped_chain(function):
+            found.setdefault(link.__code__.co_filename, []).append(link)
+    return found
+
+
+def _source(project: Project, path: str) -> SourceFile | None:
+    if path in project.files:
+        return project.files[path]
+    text = None if project.finder is None else project.finder.sources.get(path)
+    try:
+        return SourceFile(path, Path(path).read_text(encoding="utf-8") if text is None else text)
+    except (OSError, ValueError, SyntaxError, RecursionError):  # gone or changed since it was loaded
+        return None

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ksl.build.rules.calls import calls_around, comprehension_around, loads
+from ksl.build.rules.diagnostic import Finding
+from ksl.build.rules.reading import Reading
+from ksl.build.rules.rule import Rule
+
+
+class NeverAwaited(Rule):
+    """Calling a step only prepares it. Without an `await` it never runs, and Python does not say so.
+
+    A call that is kept under a name counts as awaited when the name is read later in the function.
+    """
+
+    code = "KSL003"
+    title = "step that is never awaited"
+    bad = """
+from actions.desk import notify
+
+from ksl import workflow
+
+
+@workflow
+async def greet(name: str) -> None:
+    «notify.run(text=name)»
+"""
+    good = """
+from actions.desk import notify
+
+from ksl import workflow
+
+
+@workflow
+async def greet(name: str) -> None:
+    await notify.run(text=name)
+"""
+    fix = "Write `await` before the call."
+
+    def findings(self, file: Reading) -> Iterator[Finding]:
+        for step in file.drawn_steps():
+            if comprehension_around(file, step.call) is None and not any(calls_around(file, step.call)):
+                if not self._is_used(file, step.call):
+                    fix = f"await {file.shown(step.call)}"
+                    yield Finding(step.call, f"{step.name} is never awaited, so it never runs", fix)
+
+    def _is_used(self, file: Reading, call: ast.Call) -> bool:
+        node: ast.AST = call
+        for parent in file.above(call):
+            match parent:
+                case ast.Await():
+                    return True
+                case ast.IfExp() if node is parent.test:
+                    return False
+                case ast.BoolOp() if node is not parent.values[-1]:
+                    return False
+                case ast.NamedExpr(target=target):
+                    if self._is_read(file, target.id, call):
+                        return True
+                case (
+                    ast.IfExp() | ast.BoolOp() | ast.Tuple() | ast.List() | ast.Set() | ast.Dict()
+                    | ast.Starred()
+                ):  # fmt: skip
+                    pass
+                case ast.Assign(targets=targets, value=value):
+                    return self._assigned(file, call, targets, value)
+                case ast.AnnAssign(target=target):
+                    return self._assigned(file, call, [target], node)
+                case ast.Return():
+                    # A plain function may hand the call to who awaits it.
+                    return isinstance(file.function(call), ast.FunctionDef)
+                case ast.Yield() | ast.YieldFrom() | ast.AugAssign():
+                    return True
+                case _:
+                    return False
+            node = parent
+        return False
+
+    def _assigned(self, file: Reading, call: ast.Call, targets: list[ast.expr], value: ast.AST) -> bool:
+        for target in targets:
+            names = [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
+            match target, value:
+                case ast.Tuple(elts=parts), ast.Tuple(elts=values) if len(parts) == len(values):
+                    names = [
+                        part.id
+                        for part, each in zip(parts, values, strict=True)
+                        if isinstance(part, ast.Name) and call in ast.walk(each)
+                    ]
+                case ((ast.Attribute() | ast.Subscript()), _):
+                    return True
+                case _:
+                    pass
+            if any(self._is_read(file, name, call) for name in names):
+                return True
+        return False
+
+    def _is_read(self, file: Reading, name: str, call: ast.Call) -> bool:
+        for load in loads(file, name, around=call):
+            parent = file.parents[load]
+            if not isinstance(parent, ast.Attribute | ast.FormattedValue | ast.Compare):
+                return True
+            # What `ctx.hook` answers has a token and a URL, which are all that is wanted sometimes.
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "hook":
+                return True
+        return False

@@ -1,0 +1,355 @@
+"""A file as the rules read it: who stands in whom, what each name means, and where steps are called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from types import FunctionType
+from typing import Literal, TypeGuard
+
+from ksl.build.names import CONTEXT, UNKNOWN, Binding, Names, Scope, bindings, target_names
+from ksl.build.rules.diagnostic import Lines
+from ksl.build.site import DefinitionKind, KindOf, Site, SiteKind
+from ksl.build.source import FunctionNode, SourceFile, wrapped_chain
+
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+# Where a step is called: in a function that the canvas draws; in something inside one, or at module level,
+# in a class or a default; in a function of a workflow's file that no workflow reaches; in the function of
+# an action; in a file without workflows.
+Where = Literal["drawn", "hidden", "unreached", "action", "elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step call. `slug` is None where only the run knows what is called."""
+
+    call: ast.Call
+    kind: SiteKind
+    slug: str | None
+    where: Where
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.slug}" if self.kind in ("agent", "workflow") else f"step {self.slug}"
+
+
+class Reading:
+    """One file. `sites` are those of its workflows; `bodies` the functions of workflows, and `actions` of actions."""
+
+    def __init__(
+        self,
+        source: SourceFile,
+        namespace: dict[str, object],
+        *,
+        file: str,
+        sites: list[Site],
+        bodies: list[FunctionType],
+        actions: list[FunctionType],
+        kind_of: KindOf,
+        is_context: object,
+    ) -> None:
+        self.source = source
+        self.lines = Lines(source.text)
+        self.file = file
+        self.namespace = namespace
+        self.kind_of = kind_of
+        self._names = Names(
+            FunctionType((lambda: None).__code__, namespace),
+            is_context=lambda value: value is is_context,
+        )
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self._scopes: dict[ast.AST, Scope] = {}  # of nodes that have one of their own
+        self._outside: set[ast.AST] = set()  # nodes below a scope's node that are evaluated around it
+        self.nodes = self._link()
+        self.bodies = self._definitions(bodies)
+        self.action_functions = set(self._definitions(actions))
+        self.helpers: dict[FunctionNode, list[ast.Name]] = {}  # with the places that name them
+        self._reach_helpers()
+        self._sites = {(site.end_line, site.end_col): site for site in sites}
+        self.steps = list(self._steps())
+        self.has_workflows = bool(self.bodies)
+
+    # The tree
+
+    def above(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The nodes around this one, innermost first."""
+        while node in self.parents:
+            node = self.parents[node]
+            yield node
+
+    def owner(self, node: ast.AST) -> ast.AST:
+        """The innermost function, lambda, class, comprehension or module that evaluates the node."""
+        escapes = node in self._outside
+        for parent in self.above(node):
+            if parent in self._scopes:
+                if not escapes:
+                    return parent
+                escapes = False
+            escapes = escapes or parent in self._outside
+        return self.source.tree
+
+    def function(self, node: ast.AST) -> ast.AST:
+        """Like `owner`, through comprehensions."""
+        owner = self.owner(node)
+        while isinstance(owner, Comprehension):
+            owner = self.owner(owner)
+        return owner
+
+    def statement(self, node: ast.AST) -> ast.AST:
+        """The innermost statement around an expression."""
+        return next((each for each in (node, *self.above(node)) if isinstance(each, ast.stmt)), node)
+
+    def within(self, node: ast.AST, *, of: ast.AST | None = None) -> Iterator[ast.AST]:
+        """Everything below a node that the same function evaluates; nested functions are left out."""
+        owner = self.function(node) if of is None else of
+        pending = [node]
+        while pending:
+            each = pending.pop()
+            yield each
+            for child in ast.iter_child_nodes(each):
+                if each in self._scopes and not isinstance(each, Comprehension) and each is not owner:
+                    if child not in self._outside:
+                        continue
+                pending.append(child)
+
+    def shown(self, node: ast.expr) -> str:
+        """The expression on one line, cut where nobody would read on."""
+        try:
+            text = ast.unparse(node).replace("\n", " ")
+        except RecursionError:  # an expression thousands deep
+            return "…"
+        return text if len(text) <= 80 else text[:79] + "…"
+
+    # What names mean
+
+    def resolve(self, node: ast.expr) -> object:
+        """The live object, UNKNOWN or CONTEXT."""
+        return self._names.resolve(node, self._scopes[self.owner(node)], importing=False)
+
+    def kind(self, node: ast.expr) -> tuple[DefinitionKind, str] | None:
+        """The kind and slug of the action, workflow or agent that an expression stands for."""
+        value = self.resolve(node)
+        return None if value is UNKNOWN or value is CONTEXT else self.kind_of(value)
+
+    def helper(self, node: ast.AST) -> FunctionNode | None:
+        """The function of this file, reached by a workflow, that a name or its call stands for."""
+        if isinstance(node, ast.Call):
+            node = node.func
+        return self._helper_by_name.get(node) if isinstance(node, ast.Name) else None
+
+    # Where steps are
+
+    def is_drawn(self, node: ast.AST) -> TypeGuard[FunctionNode]:
+        return node in self.helpers or node in self._bodies_set
+
+    def stands_in_drawn(self, node: ast.AST) -> bool:
+        """Evaluated by a workflow's function or a helper of it, not by something nested in one."""
+        return self.is_drawn(self.function(node))
+
+    def drawn(self) -> Iterator[FunctionNode]:
+        yield from self.bodies
+        yield from (each for each in self.helpers if each not in self._bodies_set)
+
+    def drawn_nodes(self) -> Iterator[ast.AST]:
+        """What workflows and their helpers evaluate themselves."""
+        for function in self.drawn():
+            for statement in function.body:
+                yield from self.within(statement, of=function)
+
+    def drawn_steps(self) -> Iterator[Step]:
+        """Steps of the canvas that are known to be one."""
+        return (step for step in self.steps if step.where == "drawn" and step.kind != "dynamic")
+
+    def runs_steps(self, node: ast.AST) -> bool:
+        """True where a step, or a helper with steps, is called in or below the node."""
+        return any(
+            each in self._step_calls or ((helper := self.helper(each)) is not None and self.has_steps(helper))
+            for each in self.within(node)
+            if isinstance(each, ast.Call)
+        )
+
+    @cached_property
+    def _bodies_set(self) -> set[ast.AST]:
+        return set(self.bodies)
+
+    @cached_property
+    def _helper_by_name(self) -> dict[ast.AST, FunctionNode]:
+        return {name: helper for helper, names in self.helpers.items() for name in names}
+
+    @cached_property
+    def _step_calls(self) -> set[ast.AST]:
+        return {step.call for step in self.steps if step.kind != "dynamic"}
+
+    @cached_property
+    def _helpers_with_steps(self) -> set[FunctionNode]:
+        found: set[FunctionNode] = set()
+        for step in self.steps:
+            if step.kind != "dynamic":
+                found.update(self._helpers_around(step.call))
+        pending = list(found)
+        while pending:
+            helper = pending.pop()
+            for name in self.helpers[helper]:
+                for each in self._helpers_around(name):
+                    if each not in found:
+                        found.add(each)
+                        pending.append(each)
+        return found
+
+    def _helpers_around(self, node: ast.AST) -> list[FunctionNode]:
+        around = self.above(node)
+        return [each for each in around if isinstance(each, FunctionNode) and each in self.helpers]
+
+    def has_steps(self, helper: FunctionNode) -> bool:
+        return helper in self._helpers_with_steps
+
+    def _link(self) -> list[ast.AST]:
+        """Parents and scopes, without recursion: a long expression is a deep tree."""
+        order: list[ast.AST] = []
+        self._scopes[self.source.tree] = Scope({}, "<module>")
+        pending: list[ast.AST] = [self.source.tree]
+        while pending:
+            node = pending.pop()
+            order.append(node)
+            if node is not self.source.tree:
+                self._open(node)
+            for child in ast.iter_child_nodes(node):
+                if not isinstance(child, _SHARED):  # one object for the whole tree
+                    self.parents[child] = node
+                    pending.append(child)
+        return order
+
+    def _open(self, node: ast.AST) -> None:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                around: list[ast.AST | None] = [*node.decorator_list, node.args, node.returns]
+                self._function_scope(node, node.args, node.body, node.name)
+            case ast.Lambda():
+                around = [node.args]
+                self._function_scope(node, node.args, [node.body], "<lambda>")
+            case ast.ClassDef():
+                around = [*node.decorator_list, *node.bases, *node.keywords]
+                outer = self._scopes[self.owner(node)]
+                parent = None if outer.qualname == "<module>" else outer
+                self._scopes[node] = Scope(_bindings(node.body), node.name, parent=parent, is_class=True)
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                around = [node.generators[0].iter]
+                names = target_names([generator.target for generator in node.generators])
+                outer = self._scopes[self.owner(node)]
+                parent = None if outer.qualname == "<module>" else outer
+                self._scopes[node] = Scope(names, outer.qualname, parent=parent)
+            case _:
+                return
+        self._outside.update(each for each in around if each is not None)
+
+    def _function_scope(
+        self, node: ast.AST, args: ast.arguments, body: list[ast.stmt] | list[ast.expr], name: str
+    ) -> None:
+        outer = self._scopes[self.owner(node)]
+        # The names of the module itself are looked up in the live module.
+        parent = None if outer.qualname == "<module>" else outer
+        try:
+            names = self._names.function_names(args, body, parent)
+        except RecursionError:  # an expression thousands deep
+            names = {}
+        self._scopes[node] = Scope(names, name, parent=parent)
+
+    def _definitions(self, functions: list[FunctionType]) -> list[FunctionNode]:
+        found: list[FunctionNode] = []
+        for function in functions:
+            for each in wrapped_chain(function):
+                node = None
+                if each.__code__.co_filename == self.source.path:
+                    node = self.source.definition(each.__code__)
+                if node is not None and node not in found:
+                    found.append(node)
+        return found
+
+    def _reach_helpers(self) -> None:
+        pending = list(self.bodies)
+        while pending:
+            function = pending.pop()
+            for node in _below(function.body):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                    for helper in self._helpers_named(node):
+                        if helper not in self.helpers:
+                            self.helpers[helper] = []
+                            if helper not in self.bodies:
+                                pending.append(helper)
+                        self.helpers[helper].append(node)
+
+    def _helpers_named(self, node: ast.Name) -> list[FunctionNode]:
+        value = self.resolve(node)
+        if value is UNKNOWN or value is CONTEXT or self.kind_of(value) is not None:
+            return []
+        found = self._definitions([value]) if isinstance(value, FunctionType) else []
+        if not found and wrapped_chain(value):
+            found = self._definitions(wrapped_chain(value))
+        return found
+
+    def _steps(self) -> Iterator[Step]:
+        for node in self.nodes:
+            if isinstance(node, ast.Call):
+                site = self._sites.get((node.end_lineno or 0, node.end_col_offset or 0))
+                if site is not None and (site.line, site.col) == (node.lineno, node.col_offset):
+                    yield Step(node, site.kind, site.callee, self._where(node))
+                elif site is None and isinstance(node.func, ast.Attribute):
+                    known = self.method_kind(node.func)
+                    if known is not None:
+                        yield Step(node, known[0], known[1], self._where(node))
+
+    def method_kind(self, node: ast.Attribute) -> tuple[DefinitionKind, str] | None:
+        """What `X.run` or `X.prompt` calls, where that is certain."""
+        if node.attr not in ("run", "prompt"):
+            return None
+        receiver = node.value
+        match receiver:
+            case ast.Call(func=ast.Attribute(value=scoped, attr="scope")):
+                known = self.kind(scoped)
+            case _:
+                known = self.kind(receiver)
+        if known is None or (known[0] == "agent") != (node.attr == "prompt"):
+            return None
+        return known if known[0] in ("action", "workflow", "agent") else None
+
+    def _where(self, node: ast.AST) -> Where:
+        escapes = hidden = False
+        inside: list[ast.AST] = []
+        for parent in (node, *self.above(node)):
+            if parent in self._scopes and not isinstance(parent, Comprehension | ast.Module):
+                if escapes:
+                    hidden = True  # a default, a decorator, a base class
+                else:
+                    inside.append(parent)
+            if parent in self._scopes:
+                escapes = False
+            escapes = escapes or parent in self._outside
+        if inside and self.is_drawn(inside[0]) and not hidden:
+            return "drawn"
+        if any(self.is_drawn(each) for each in inside):
+            return "hidden"
+        if any(each in self.action_functions for each in inside):
+            return "action"
+        if not self.bodies:
+            return "elsewhere"
+        functions = [each for each in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+        plain = len(functions) == len(inside) and not hidden
+        return "unreached" if functions and plain else "hidden"
+
+
+def _below(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    for statement in body:
+        yield from ast.walk(statement)
+
+
+_SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+
+
+def _bindings(body: list[ast.stmt]) -> dict[str, Binding]:
+    try:
+        return bindings(body)
+    except RecursionError:
+        return {}

@@ -1,0 +1,105 @@
+"""Diagnostics as people, editors and code hosts read them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ksl.build.rules.diagnostic import Diagnostic
+from ksl.build.rules.registry import all_rules
+
+Json = dict[str, Any]
+
+
+def as_text(each: Diagnostic) -> str:
+    """The place, the line, carets below what is meant, and the fix."""
+    end = each.end_col if each.end_line == each.line else len(each.source) + 1
+    before, meant = each.source[: each.col - 1], each.source[each.col - 1 : end - 1]
+    margin = len(before) - len(before.lstrip())
+    shown = each.source.strip()
+    gap = "".join(char if char == "\t" else " " * _width(char) for char in before[margin:])
+    carets = "^" * max(sum(_width(char) for char in meant.rstrip()), 1)
+    warning = "warning: " if each.severity == "warning" else ""
+    return (
+        f"{each.file}:{each.line}:{each.col} {each.code} {warning}{each.message}\n"
+        f"    {shown}\n    {gap}{carets}\n    fix: {each.fix}"
+    )
+
+
+def as_json(each: Diagnostic) -> Json:
+    return asdict(each)
+
+
+def as_github(each: Diagnostic) -> str:
+    """A workflow command, which GitHub shows beside the line."""
+    columns = (
+        f",col={each.col},endColumn={each.end_col - 1}" if each.line == each.end_line else f",col={each.col}"
+    )
+    place = f"file={_property(each.file)},line={each.line},endLine={each.end_line}{columns}"
+    return f"::{each.severity} {place},title={each.code}::{_data(f'{each.message}. fix: {each.fix}')}"
+
+
+def as_sarif(diagnostics: Sequence[Diagnostic], *, version: str) -> Json:
+    """One SARIF 2.1.0 log. Columns are characters, not UTF-16 units, and it says so."""
+    rules = all_rules()
+    codes = [rule.code for rule in rules]
+    codes += sorted({each.code for each in diagnostics} - set(codes))  # import errors
+    about: dict[str, Json] = {
+        rule.code: {
+            "shortDescription": {"text": rule.title},
+            "help": {"text": rule.fix},
+            "defaultConfiguration": {"level": rule.severity},
+        }
+        for rule in rules
+    }
+    driver = {
+        "name": "ksl",
+        "version": version,
+        "rules": [{"id": code, **about.get(code, {})} for code in codes],
+    }
+    results = [
+        {
+            "ruleId": each.code,
+            "ruleIndex": codes.index(each.code),
+            "level": each.severity,
+            "message": {"text": f"{each.message}. fix: {each.fix}" if each.fix else each.message},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": each.file.replace("\\", "/")},
+                        "region": {
+                            "startLine": each.line,
+                            "startColumn": each.col,
+                            "endLine": each.end_line,
+                            "endColumn": each.end_col,
+                        },
+                    }
+                }
+            ],
+        }
+        for each in diagnostics
+    ]
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [
+            {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results},
+        ],
+    }
+
+
+def _width(char: str) -> int:
+    """Columns of a terminal."""
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
