@@ -24,7 +24,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from ksl import Context, FatalError, action, workflow
+from ksl import Context, FatalError, HookTimeout, action, workflow
 
 
 class Name(BaseModel):
@@ -94,6 +94,17 @@ async def both(ctx: Context) -> list[object]:
 @workflow
 async def impatient(ctx: Context) -> None:
     await ctx.hook(Approval, timeout="10ms")
+
+
+@workflow
+async def lapsing(ctx: Context) -> object:
+    """Two hooks at once, of which the first expires; the run goes on until the second is answered."""
+    first, second = ctx.hook(timeout="10ms", name="first"), ctx.hook(name="second")
+    try:
+        await first
+    except HookTimeout:
+        pass
+    return await second
 
 
 @workflow

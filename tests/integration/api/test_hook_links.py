@@ -94,6 +94,32 @@ async def test_a_link_whose_run_has_ended_is_410(served: Served) -> None:
     assert (await served.stranger.get(link, headers=BROWSER)).status_code == 410
 
 
+async def test_expired_is_told_from_answered_while_the_run_goes_on_and_after_its_end(served: Served) -> None:
+    run_id = await served.start("lapsing")
+    links: list[str] = []
+    while len(links) < 2:
+        listed = [row for row in await served.runtime.store.hooks() if row.run_id == run_id]
+        links = [served.runtime.hook_url(row).removeprefix(served.url) for row in listed]
+    first, second = links
+    while "hook_expired" not in [event["type"] for event in (await served.run(run_id, "events"))["events"]]:
+        pass
+
+    async def answered(link: str) -> tuple[int, str | None]:
+        answer = await served.stranger.post(link, json="yes")
+        return answer.status_code, answer.json().get("code")
+
+    assert await answered(first) == (410, "KSL422")
+    assert (await served.run(run_id))["status"] == "waiting"
+    assert await answered(second) == (200, None)
+    assert (await served.settled(run_id))["output"] == "yes"
+    assert await answered(first) == (410, "KSL422")
+    assert await answered(second) == (409, "KSL421")
+    rejected, link = await served.asked("approval", {})
+    assert (await served.stranger.post(f"{link}/reject", json={"reason": "no"})).status_code == 200
+    await served.settled(rejected)
+    assert await answered(link) == (409, "KSL421")
+
+
 async def test_a_payload_that_does_not_fit_is_422_and_the_hook_keeps_waiting(served: Served) -> None:
     run_id, link = await served.asked("approval", {})
     answer = await served.stranger.post(link, json={"approved": "perhaps"})
