@@ -102,6 +102,17 @@ def how_to_go_on(run: Json, *, carries_on: bool) -> str:
             )
 
 
+def how_it_ended(run: Json) -> str:
+    """One line for stderr on a run that failed or was cancelled."""
+    run_id, error = run["run_id"], error_of(run)
+    if run["status"] == "cancelled":
+        return f"Run {run_id} was cancelled. What it had recorded is kept: `ksl runs show {run_id}`."
+    what = " ".join(part for part in (error.get("code"), error.get("type")) if part)
+    cause = f": {what}: {error.get('message')}" if what else ""
+    go_on = f"What succeeded is kept. When the cause is put right: `ksl runs retry {run_id}`."
+    return f"Run {run_id} failed{cause}\n{go_on}"
+
+
 def _earliest(run: Json) -> float | None:
     dues = [_seconds(item["due"]) for item in waits_of(run) if item.get("due") is not None]
     return min(dues) if dues else None

@@ -13,7 +13,7 @@ from ksl.cli.connect import connected
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_document
 from ksl.cli.progress import Progress
-from ksl.cli.watch import Patience, how_to_go_on, verdict, watch
+from ksl.cli.watch import Patience, how_it_ended, how_to_go_on, verdict, watch
 
 
 @click.command(cls=Command, name="run")
@@ -63,6 +63,8 @@ async def _run(
         shown, code = verdict(run)
         if code == exits.SUSPENDED:
             narrate(how_to_go_on(run, carries_on=client.carries_on))
+        elif code == exits.FAILED:
+            narrate(how_it_ended(run))
         return shown, code
 
 

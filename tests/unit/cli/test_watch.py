@@ -8,7 +8,7 @@ import pytest
 
 from ksl.cli.client import Client
 from ksl.cli.progress import Progress
-from ksl.cli.watch import Patience, how_to_go_on, rests, verdict, watch
+from ksl.cli.watch import Patience, how_it_ended, how_to_go_on, rests, verdict, watch
 
 Json = dict[str, Any]
 
@@ -125,3 +125,12 @@ async def test_a_run_at_rest_is_returned_at_once():
     assert (await watch(cast(Client, client), "run_1", Patience(), progress=Progress()))[
         "status"
     ] == "waiting"
+
+
+def test_a_run_that_failed_comes_with_its_cause_and_the_command_that_lets_it_go_on():
+    error = {"type": "RealIoInBody", "message": "w.py:3: used a socket.", "code": "KSL405"}
+    assert how_it_ended(run("failed", error=error)) == (
+        f"Run {run('failed')['run_id']} failed: KSL405 RealIoInBody: w.py:3: used a socket.\n"
+        f"What succeeded is kept. When the cause is put right: `ksl runs retry {run('failed')['run_id']}`."
+    )
+    assert "was cancelled" in how_it_ended(run("cancelled"))
