@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ksl.define.codec import Codec
-from ksl.engine import failures, mismatch, moments
+from ksl.engine import delivering, failures, mismatch, moments
 from ksl.engine.halt import Halt
 from ksl.engine.hooks import HookState
 from ksl.errors import ReplayMismatch, TooManySteps
@@ -106,7 +106,7 @@ def settled_inside(run: Run, call: Call, data: bytes | None, error: BaseExceptio
         meta = replace(meta, fatal=failures.is_final(error), reopens=tuple(reopens))
         event = run.emit("step_failed", step, data=failures.encode(failure), input=call.input, meta=meta)
     if event.seq > run.loaded_seq or mismatch.fits(run, call, event, pooled=pooled is not None):
-        run.settle(call, event, None)
+        delivering.settle(run, call, event, None)
 
 
 def hook(run: Run, step: str, spec: HookSpec) -> tuple[str, str]:

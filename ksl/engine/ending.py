@@ -19,6 +19,7 @@ from ksl.errors import (
     NotEncodable,
     PayloadTooLarge,
     RetryLater,
+    RunStuck,
     RunTimedOut,
     StepInterrupted,
 )
@@ -124,7 +125,21 @@ def halt(run: Run, error: KslError, *, hold: bool) -> None:
     run.flush()
 
 
-def waiting(run: Run) -> tuple[RunStatus | None, bytes | None]:
+def update_status(run: Run) -> None:
+    if run.paused or (run.active > 0 and run.row.status is RunStatus.RUNNING and run.change.run is None):
+        return
+    status, waiting_on = _waiting(run)
+    if status is None:
+        run.halted = RunStuck(
+            f"the body waits at {run.body_line()} for something that cannot happen: no step, timer or hook "
+            "of this run is open. Wait for a step, a hook or a timer, or set the event it waits for."
+        )
+        return
+    if status != run.row.status or waiting_on != run.row.waiting_on or run.change.run is not None:
+        run.set_row(replace(run.row, status=status, waiting_on=waiting_on))
+
+
+def _waiting(run: Run) -> tuple[RunStatus | None, bytes | None]:
     """The status of a live run and what it waits for; None where nothing can ever happen to it."""
     if run.active > 0:
         return RunStatus.RUNNING, None

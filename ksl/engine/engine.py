@@ -263,7 +263,7 @@ class Engine:
 
     def _timer_due(self, run: Run, timer: TimerRow) -> None:
         def act() -> None:
-            if not run.timer_due(timer):
+            if not moments.fire(run, timer):
                 self._drop(timer)
 
         self.post(run, act)

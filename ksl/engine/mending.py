@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
+from ksl.engine import pausing
 from ksl.engine.commits import Commits, Done, unknown, validated
 from ksl.engine.engine import Engine
 from ksl.engine.fork import fork_events
@@ -125,7 +126,7 @@ class Mending:
             def act(done: Done) -> None:
                 if engine.live.get(run_id) is live and live.paused:
                     in_flight = engine.attempts.of_run(run_id)
-                    live.unpause(event, in_flight, stored=done.stored, lost=done.lost)
+                    pausing.unpause(live, event, in_flight, stored=done.stored, lost=done.lost)
                 else:
                     done.settle(
                         WrongState(f"run {run_id} changed while it was to be released. Look at it again.")
@@ -168,7 +169,7 @@ class Mending:
             if left or run.paused:
                 done.settle(None)
             else:
-                run.pause(data, Meta(by=by), stored=done.stored, lost=done.lost)
+                pausing.pause(run, data, Meta(by=by), stored=done.stored, lost=done.lost)
 
         await self._commits.on_loop(run, act)
         if left:

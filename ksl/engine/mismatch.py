@@ -79,6 +79,7 @@ def ended_otherwise(run: Run, call: Call, pooled: Event, *, failed: bool) -> boo
 def halt_at(
     run: Run, event: Event, why: str, *, rule: str = "", line: str = "", emitted: str | None = None
 ) -> None:
+    """The run is to be held, for the first of its mismatches."""
     if run.halted is None:
         rule = rule or broken_rule(
             event,
@@ -99,6 +100,10 @@ def halt_at(
         )
 
 
+def described(type: str, step: str | None) -> str:
+    return f"{type} of step:{step}" if step else type
+
+
 def _asks_for(run: Run, line: str) -> str:
     """The code's side of a mismatch: what it waits for, and where."""
     if run.main is None or run.main.done():
@@ -106,10 +111,6 @@ def _asks_for(run: Run, line: str) -> str:
     waits = [f"step:{call.id} at {call.line}" for call in run.asked.values()]
     waits += [f"step:{step}" for step, state in run.hooks.items() if state.is_awaited]
     return f"it waits for {', '.join(waits[:3])}" if waits else line
-
-
-def described(type: str, step: str | None) -> str:
-    return f"{type} of step:{step}" if step else type
 
 
 def _same_input(recorded: bytes, call: Call) -> bool:

@@ -38,22 +38,30 @@ def armed(run: Run) -> Iterator[TimerRow]:
         yield run.run_timer
 
 
-def armed_as(run: Run, timer: TimerRow) -> TimerRow | None:
-    """What is armed under a timer's kind and id: perhaps for another moment."""
+def fire(run: Run, timer: TimerRow) -> bool:
+    """A moment has come. False: nothing here waits for it, and its row is only in the way."""
     step = timer.step
+    if run.paused:
+        return True  # it stays in the log, and is looked for again when the run is released
+    armed = _armed_as(run, timer)
+    if armed is None or armed.due_ms != timer.due_ms:
+        return False  # another of the same id: a later attempt of the run measures anew
     match timer.kind:
         case "sleep":
-            return run.sleeps.get(step)
-        case "timer" if step == RUN_TIMEOUT:
-            return run.run_timer
+            run.post("sleep_completed", step, data=b"null", cleared=armed)
         case "timer":
-            return run.timers[step][1] if step in run.timers else None
+            run.post("timer_fired", step, cleared=armed)
         case "hook":
-            return run.hooks[step].timer if step in run.hooks else None
+            run.post("hook_expired", step, data=run.hooks[step].timeout_data(), cleared=armed)
         case "step_retry":
-            return run.backoffs.get(step)
+            del run.backoffs[step]
+            run.active += 1
+            run.wanted[step] = run.asked[step]
+            run.change.timers_cleared.append(timer)
+            run.finish_turn()
         case _:
-            return None
+            return False
+    return True
 
 
 def start_sleep(run: Run, call: Call) -> None:
@@ -143,3 +151,21 @@ def _begin(
     if fresh or (not run.replaying and step not in run.history.pool):
         run.change.timers_set.append(timer)
     return timer
+
+
+def _armed_as(run: Run, timer: TimerRow) -> TimerRow | None:
+    """What is armed under a timer's kind and id: perhaps for another moment."""
+    step = timer.step
+    match timer.kind:
+        case "sleep":
+            return run.sleeps.get(step)
+        case "timer" if step == RUN_TIMEOUT:
+            return run.run_timer
+        case "timer":
+            return run.timers[step][1] if step in run.timers else None
+        case "hook":
+            return run.hooks[step].timer if step in run.hooks else None
+        case "step_retry":
+            return run.backoffs.get(step)
+        case _:
+            return None

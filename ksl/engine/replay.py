@@ -1,10 +1,11 @@
-"""Brings a run to where its history ends: the events are delivered again, and nothing acts."""
+"""Replay: the events of a run's newest attempt, delivered in their order as if they came now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ksl.engine import ending, mismatch, moments
+from ksl.engine.delivering import deliver
 from ksl.engine.history import EMITTED, NOTES
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def catch_up(run: Run) -> None:
             if event.type in EMITTED:
                 mismatch.halt_at(run, event, "the code did not ask for it there")
                 break
-            run.deliver(event)
+            deliver(run, event)
             if not entered and run.loop is not None:
                 # Once for the whole replay: it costs as much as a step.
                 entered, before = True, run.loop.enter()

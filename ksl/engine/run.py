@@ -6,7 +6,7 @@ step, ending a sub-workflow) is *emitted*: written to the log when live, matched
 on replay. Everything of one turn is one `Change`, stored whole or not at all.
 
 An event is delivered when it is appended, ahead of its commit; nothing that acts in the world starts before
-every event its body could have observed is stored (`_barrier`). So a turn costs one commit, not two, and a
+every event its body could have observed is stored (`barrier`). So a turn costs one commit, not two, and a
 crash takes back only what nobody saw.
 """
 
@@ -15,26 +15,25 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextvars import Context as Variables
-from hashlib import blake2b
 from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ksl.engine import asking, ending, failures, mismatch, moments, performing, standing
-from ksl.engine.body import Body, RunInfo
+from ksl.engine import asking, ending, mismatch, moments, performing, standing
+from ksl.engine.body import Body
 from ksl.engine.call import Call
+from ksl.engine.delivering import deliver
 from ksl.engine.halt import Halt
 from ksl.engine.history import HOOK_OUTCOMES, NOTES, History
 from ksl.engine.hooks import HookState
 from ksl.engine.host import Host
 from ksl.engine.ids import Scope
 from ksl.engine.loop import RunLoop, RunTask, RunTimer
-from ksl.errors import KslError, RunStuck
+from ksl.errors import KslError
 from ksl.log.store import Change
-from ksl.records import Event, EventType, Meta, RunRow, RunStatus, TimerRow
+from ksl.records import Event, EventType, Meta, RunRow, TimerRow
 
 if TYPE_CHECKING:
     from ksl.build.sites import SiteTable
@@ -91,7 +90,7 @@ class Run:
         self.fired_timer: str | None = None  # the newest one
         self.has_slot = False
         self.tables = tables
-        self._body: Body | None = None
+        self.body: Body | None = None
         self.cursor = 0
         self._begun: Change | None = None  # the beginning of the turn in which a later attempt begins
         self.position = 0  # seq of the newest event delivered to the body
@@ -163,37 +162,6 @@ class Run:
         self.change.stored = stored
         self.finish_turn()
 
-    def pause(
-        self, data: bytes, meta: Meta, *, stored: Callable[[], None], lost: Callable[[KslError], None]
-    ) -> None:
-        """Held by a person: what is in flight is still recorded, nothing more begins."""
-        self.paused = True
-        self.record("run_held", None, data=data, meta=meta)
-        self.set_row(replace(self.row, status=RunStatus.HELD, waiting_on=None))
-        self.change.stored, self.change.lost = stored, lost
-        self.flush()
-
-    def unpause(
-        self,
-        event: Event,
-        in_flight: set[str],
-        *,
-        stored: Callable[[], None],
-        lost: Callable[[KslError], None],
-    ) -> None:
-        """Goes on, its body still in memory. `in_flight`: the steps that never stopped."""
-        self.paused = False
-        self.record(event.type, None, data=event.data, meta=event.meta)
-        self.change.stored, self.change.lost = stored, lost
-        self.in_line.clear()
-        self.blocked.clear()
-        self.wanted = {
-            step: call
-            for step, call in self.asked.items()
-            if call.kind == "action" and call.id not in in_flight and call.id not in self.backoffs
-        }
-        self.finish_turn()
-
     def drop_turn(self) -> None:
         """Takes back what a replay that came to nothing had written."""
         self.change = self._begun or Change(run_id=self.run_id)
@@ -203,9 +171,9 @@ class Run:
         """Leaves memory. The author's code may notice (its `finally` blocks run) but cannot act: every step
         call raises Halt, and what it returns is discarded."""
         self.evicting = self.log.muted = True
-        if self._body is not None:
-            self._body.halted = True
-            self._body = None
+        if self.body is not None:
+            self.body.halted = True
+            self.body = None
         if self.loop is not None:
             ending.close_tasks(self.loop)
             self.loop.let_go()
@@ -242,31 +210,6 @@ class Run:
         if self.asked.get(call.id) is call:
             ending.record_attempt(self, call, result)
 
-    def timer_due(self, timer: TimerRow) -> bool:
-        """A moment has come. False: nothing here waits for it, and its row is only in the way."""
-        step = timer.step
-        if self.paused:
-            return True  # it stays in the log, and is looked for again when the run is released
-        armed = moments.armed_as(self, timer)
-        if armed is None or armed.due_ms != timer.due_ms:
-            return False  # another of the same id: a later attempt of the run measures anew
-        match timer.kind:
-            case "sleep":
-                self.post("sleep_completed", step, data=b"null", cleared=armed)
-            case "timer":
-                self.post("timer_fired", step, cleared=armed)
-            case "hook":
-                self.post("hook_expired", step, data=self.hooks[step].timeout_data(), cleared=armed)
-            case "step_retry":
-                del self.backoffs[step]
-                self.active += 1
-                self.wanted[step] = self.asked[step]
-                self.change.timers_cleared.append(timer)
-                self.finish_turn()
-            case _:
-                return False
-        return True
-
     def on_stored(self, seq: int) -> None:
         """Everything up to `seq` is committed: what waited for that may act."""
         if seq > self.stored_seq:
@@ -274,7 +217,8 @@ class Run:
         if self.blocked:
             performing.issue_stored(self)
 
-    # What the body asks (durable.Durable). Bound, not called: one more call for each step would be felt.
+    # What the body asks (durable.Durable). Bound, not called: one more call for each
+    # step would be felt.
 
     ask = asking.ask
     forget = asking.forget
@@ -300,7 +244,7 @@ class Run:
 
     def _take(self, event: Event, value: Any = None) -> None:
         self.barrier = event.seq
-        self.deliver(event, value)
+        deliver(self, event, value)
         self.settle_turn()
         self.finish_turn()
 
@@ -325,7 +269,7 @@ class Run:
                     if step in self.asked and self.asked[step].kind == "workflow":
                         continue  # its body runs again; the outcome is taken when that ends
                     del self.history.pool[step]
-                    self.deliver(event, pooled=True)
+                    deliver(self, event, pooled=True)
         except KslError as error:
             self.halted = error
         took_s = perf_counter() - began_s
@@ -341,7 +285,7 @@ class Run:
             ending.conclude(self)
             return
         if self.main is not None:
-            self._update_status()
+            ending.update_status(self)
             if self.halted is not None:
                 self.host.halted(self, self.halted)
                 return
@@ -362,79 +306,6 @@ class Run:
                 ]
             self.change = Change(run_id=self.run_id)
             self.host.append(self, change, self.seq)
-
-    def deliver(self, event: Event, value: Any = None, *, pooled: bool = False) -> None:
-        """Shows one event to the body."""
-        step = event.step
-        type = event.type
-        if type in HOOK_OUTCOMES and step not in self.hooks and step in self.history.begun:
-            # Answered before this attempt has come to it: kept, as what earlier attempts left is.
-            self.history.pool[step or ""] = event
-            return
-        if type == "run_started" and self.history.started_seq is not None:
-            # A later attempt begins where the first did: what that one recorded must come to it unchanged.
-            self.position = self.history.started_seq
-        else:
-            if event.at_ms > self.now_ms:
-                self.now_ms = event.at_ms
-            if self.loop is not None:
-                self.loop.advance(event.at_ms / 1000)
-            if event.seq > self.position:
-                self.position = event.seq
-        match type:
-            case "step_completed" | "step_failed" | "sleep_completed":
-                call = self.asked.get(step or "")
-                if call is None:
-                    return mismatch.halt_at(self, event, "the code did not ask for it")
-                if call.kind == "workflow" and not pooled:
-                    return mismatch.halt_at(self, event, "the sub-workflow's code had not come to its end")
-                if mismatch.fits(self, call, event, pooled=pooled):
-                    self.settle(call, event, value)
-            case "timer_fired" if step == moments.RUN_TIMEOUT:
-                self.run_timer = None
-                self.timed_out = True
-                self._cancel_main()
-            case "timer_fired":
-                self.fired_timer = step
-                entry = self.timers.pop(step or "", None)
-                if entry is None or self.loop is None:
-                    return mismatch.halt_at(self, event, "the code has no such timer running")
-                self.loop.ripen(entry[0])
-            case "hook_resumed" | "hook_rejected" | "hook_expired":
-                state = self.hooks.get(step or "")
-                if state is None:
-                    return mismatch.halt_at(self, event, "the code did not make that hook")
-                closing = state.settle(event)
-                if not self.replaying and not pooled:
-                    self.change.hooks.append(state.row)
-                    if closing is not None and type != "hook_expired":
-                        self.change.timers_cleared.append(closing)
-            case "run_started":
-                self._start_body()
-            case "run_cancel_requested":
-                self.cancel_requested = True
-                self._cancel_main()
-            case _:
-                pass
-
-    def settle(self, call: Call, event: Event, value: Any) -> None:
-        del self.asked[call.id]
-        if call.kind == "action":
-            self.active -= 1
-            if self.replaying:
-                self.wanted.pop(call.id, None)
-        elif call.kind == "sleep":
-            self.sleeps.pop(call.id, None)
-        if event.type == "step_failed":
-            call.set_exception(failures.step_failure(event))
-            return
-        if value is None and call.decode is not None:
-            try:
-                value = call.decode(event.data or b"null")
-            except ValueError as error:
-                why = f"its recorded output no longer fits the annotation of {call.callee}: {error}"
-                return mismatch.halt_at(self, event, why, rule="other-output", line=call.line)
-        call.set_result(value)
 
     def record(
         self, type: EventType, step: str | None, *, data: bytes | None = None, input: bytes | None = None,
@@ -470,48 +341,6 @@ class Run:
         while self.cursor < len(events) and events[self.cursor].type in NOTES:
             self.cursor += 1
         return events[self.cursor] if self.cursor < len(events) else None
-
-    def _start_body(self) -> None:
-        info = RunInfo(
-            run_id=self.run_id,
-            trigger=self.row.trigger,
-            triggered_at_ms=self.row.triggered_at_ms,
-            subscriber=self.row.subscriber,
-            attempt=self.history.attempt,
-            workspaces_root=self.host.workspaces_root,
-            payload_max=self.host.limits.payload,
-        )
-        body = Body(self, info=info, tables=self.tables, log=self.log)
-        salt = int.from_bytes(blake2b(self.run_id.encode(), digest_size=7).digest()) << 4
-        loop = RunLoop(self, seam=body, salt=salt)
-        body.attach(loop)
-        loop.advance(self.now_ms / 1000)
-        self._body = body
-        self.loop = loop
-        self.main = loop.spawn(
-            body.main(self.workflow, self.input), scope=self.scope, place="", context=Variables()
-        )
-        if self.workflow.timeout_s is not None:
-            moments.start_timeout(self, self.workflow.timeout_s)
-
-    def _cancel_main(self) -> None:
-        if self.main is not None:
-            self.main.cancel()
-
-    def _update_status(self) -> None:
-        if self.paused or (
-            self.active > 0 and self.row.status is RunStatus.RUNNING and self.change.run is None
-        ):
-            return
-        status, waiting_on = ending.waiting(self)
-        if status is None:
-            self.halted = RunStuck(
-                f"the body waits at {self.body_line()} for something that cannot happen: no step, timer or hook "
-                "of this run is open. Wait for a step, a hook or a timer, or set the event it waits for."
-            )
-            return
-        if status != self.row.status or waiting_on != self.row.waiting_on or self.change.run is not None:
-            self.set_row(replace(self.row, status=status, waiting_on=waiting_on))
 
     def set_row(self, row: RunRow) -> None:
         self.row = replace(row, seq=self.seq)
