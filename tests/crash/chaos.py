@@ -1,113 +1,163 @@
-"""Crash trials for as long as you like.
+"""The crash proof: real processes on real files, killed at every point there is, and at random ones.
 
-`python -m tests.crash.chaos --trials 200 --seed 7` kills at random points; `--sweep N` kills once before and
-after every commit and at every effect, up to the Nth. Prints what it found as JSON; exits 1 when a promise was
-broken, or when too little happened for the result to mean anything.
+`make chaos` makes all trials and writes the report that README quotes. `--size ci` is the part that runs with the
+tests. While trials run, each death is looked at: what was acknowledged must be in the file. Then the faults stop,
+and every run must end, as it does when nothing disturbs it. Exits 1 when a promise was broken, or when too little
+happened for the result to mean anything.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
+import queue
+import sqlite3
+import subprocess
 import sys
-import tempfile
+import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.crash.trial import run_trial
-from tests.crash.verdict import Verdict
+import msgspec
 
-KILLS_MAX = 4  # a fifth death without progress would hold a run, as it should
-POINTS = ("commit", "stored", "effect")
-# Of each kind at least so many in every trial: the workload has them, whatever is killed.
-LEAST = {"run_completed": 11, "step_completed": 40, "sleep_completed": 1, "hook_resumed": 1, "step_retrying": 2,
-         "run_retrying": 2, "step_started": 1, "step_cancelled": 1, "run_cancelled": 1, "effect": 45}  # fmt: skip
+from tests.crash import plans, strace
+from tests.crash.plans import Plan
+from tests.crash.record import Record
+from tests.crash.report import Report
+
+ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.chaos", description=__doc__)
-    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--size", choices=("ci", "full"), default="full")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--sweep", type=int, default=0, metavar="N")
-    parser.add_argument("--minutes", type=float, default=30.0, help="no trial begins later than that")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--minutes", type=float, default=15.0, help="no plan begins later than that")
+    parser.add_argument("--report", type=Path, help="write it there; otherwise to stdout")
     flags = parser.parse_args()
-    plans = sweep(flags.sweep) if flags.sweep else random_plans(flags.seed, flags.trials)
-    until = time.monotonic() + flags.minutes * 60
-    report = Report()
-    for options, points in plans:
-        if time.monotonic() > until:
-            break
-        report.add(options, points)
-        print(
-            f"{report.trials} trials, {report.kills} kills, {len(report.problems)} problems", file=sys.stderr
-        )
-    print(json.dumps(report.shown(), indent=2))
-    return 1 if report.problems or not report.kills else 0
-
-
-def random_plans(seed: int, trials: int) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    rng = Random(seed)
-    for _ in range(trials):
-        durability = rng.choice(("full", "process"))
-        points = [f"{rng.choice(POINTS)}:{rng.randint(1, 25)}" for _ in range(rng.randint(1, KILLS_MAX))]
-        yield ("--durability", durability), points
-
-
-def sweep(most: int) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    for number in range(1, most + 1):
-        for point in POINTS:
-            yield (), [f"{point}:{number}"]
-
-
-class Report:
-    def __init__(self) -> None:
-        self.trials = self.kills = 0
-        self.lost = self.duplicates = self.divergences = 0
-        self.extra_effects: Counter[int] = Counter()
-        self.operations: Counter[str] = Counter()
-        self.problems: list[str] = []
-
-    def add(self, options: tuple[str, ...], points: list[str]) -> Verdict | None:
-        plan = " ".join((*options, *points))
-        self.trials += 1
-        with tempfile.TemporaryDirectory(prefix="ksl-chaos-") as folder:
-            try:
-                trial = run_trial(Path(folder) / "project", points, options=options)
-            except AssertionError as error:
-                self.problems.append(f"[{plan}] {error}")
-                return None
-            verdict = Verdict(trial)
-        self.kills += trial.kills
-        self.lost += len(verdict.lost)
-        self.duplicates += len(verdict.duplicates)
-        self.divergences += len(verdict.divergences)
-        self.extra_effects[verdict.extra_effects] += 1
-        self.operations += verdict.operations
-        self.problems += [f"[{plan}] {problem}" for problem in verdict.problems]
-        self.problems += [
-            f"[{plan}] only {verdict.operations[what]} of {what}: the trial says nothing"
-            for what, least in LEAST.items()
-            if verdict.operations[what] < least
-        ]
-        return verdict
-
-    def shown(self) -> dict[str, Any]:
-        return {
-            "trials": self.trials,
-            "kills": self.kills,
-            "lost_acknowledgements": self.lost,
-            "duplicate_records": self.duplicates,
-            "divergences": self.divergences,
-            "extra_effects_per_trial": {
-                str(extra): self.extra_effects[extra] for extra in sorted(self.extra_effects)
+    began_s = time.monotonic()
+    missing = strace.why_not()
+    made = run(chosen(flags.size, flags.seed), workers=flags.workers, minutes=flags.minutes)
+    shown: dict[str, Any] = {
+        "made": {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": f"python -m tests.crash.chaos --size {flags.size} --seed {flags.seed}",
+            "seed": flags.seed,
+            "minutes": round((time.monotonic() - began_s) / 60, 1),
+            "workers": flags.workers,
+            "versions": {
+                "ksl": version("ksl"),
+                "python": platform.python_version(),
+                "sqlite": sqlite3.sqlite_version,
+                "system": f"{platform.system()} {platform.release()}",
             },
-            "operations": dict(self.operations),
-            "problems": self.problems,
-        }
+            "system_calls": missing or "made to fail and to kill by strace",
+        },
+        **made.shown(),
+    }
+    text = json.dumps(shown, indent=2) + "\n"
+    if flags.report is None:
+        print(text, end="")
+    else:
+        flags.report.write_text(text)
+    return 1 if made.violations else 0
+
+
+def chosen(size: str, seed: int) -> list[Plan]:
+    """In random order, so that running out of time costs a little of everything."""
+    rng = Random(seed)
+    wanted: list[Plan] = []
+    if size == "full":
+        wanted += plans.sweeps()
+        wanted += plans.random_kills(rng, 600)
+        wanted += plans.random_programs(rng, 200, trials=4)
+        wanted += plans.servings(rng, 150, sweep=50)
+        wanted += [] if strace.why_not() else plans.faults()
+    else:
+        wanted += plans.few_sweeps(rng)
+        wanted += plans.random_kills(rng, 40)
+        wanted += plans.random_programs(rng, 20, trials=2)
+        wanted += plans.servings(rng, 6, sweep=2)
+        wanted += [] if strace.why_not() else plans.few_faults()
+    rng.shuffle(wanted)
+    return wanted
+
+
+def run(wanted: Sequence[Plan], *, workers: int, minutes: float, quiet: bool = False) -> Report:
+    """Errors: RuntimeError when a worker ended before its work did."""
+    until_s = time.monotonic() + minutes * 60
+    waiting: queue.SimpleQueue[Plan | None] = queue.SimpleQueue()
+    told: queue.SimpleQueue[Record | Exception | None] = queue.SimpleQueue()
+    for plan in [*wanted, *[None] * workers]:
+        waiting.put(plan)
+    report = Report()
+    threads = [threading.Thread(target=_work, args=(waiting, told, until_s, report)) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    failure: Exception | None = None
+    at_work = workers
+    while at_work:
+        match told.get():
+            case None:
+                at_work -= 1
+            case Exception() as error:
+                failure = error
+            case record:
+                report.add(record)
+                for violation in record.violations:
+                    print(violation, file=sys.stderr, flush=True)
+                if not quiet and len(report.records) % 100 == 0:
+                    print(f"{len(report.records)} trials, {report.kills} kills", file=sys.stderr, flush=True)
+    for thread in threads:
+        thread.join()
+    if failure is not None:
+        raise failure
+    return report
+
+
+def _work(
+    waiting: queue.SimpleQueue[Plan | None],
+    told: queue.SimpleQueue[Record | Exception | None],
+    until_s: float,
+    report: Report,
+) -> None:
+    """Keeps one worker busy."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.crash.worker"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        while (plan := waiting.get()) is not None:
+            if time.monotonic() > until_s:
+                report.skipped += 1
+                continue
+            process.stdin.write(msgspec.json.encode(plan).decode() + "\n")
+            process.stdin.flush()
+            while line := process.stdout.readline().strip():
+                told.put(msgspec.json.decode(line, type=Record))
+            if process.poll() is not None:
+                raise RuntimeError(f"a worker exited {process.returncode} at {plan}")
+    except Exception as error:
+        told.put(error)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+        told.put(None)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ import sys
 import time
 import traceback
 
-import ksl.api.server  # so that each life need not import it
-import ksl.cli.commands.serve
-import ksl.runtime  # noqa: F401
+from ksl.api.server import serve as _answer_http
 from ksl.cli import main
+from ksl.cli.commands import serve as _serve
+from ksl.runtime import Runtime
 
 from tests.crash import dying
 from tests.crash.process import Serve
+
+# Imported here so that each life need not do it.
+PRELOADED = (_answer_http, _serve, Runtime)
 
 
 class ForkedServe(Serve):
@@ -67,6 +70,9 @@ class Child:
             time.sleep(0.001)
         return code
 
-    def kill(self) -> None:
+    def send_signal(self, sig: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)

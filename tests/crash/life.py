@@ -122,7 +122,11 @@ async def _serve(task: Task) -> int:
         await runtime.close(drain_s=0)
         return DISK
     caller.result()
-    await runtime.close(drain_s=0)
+    try:
+        await runtime.close(drain_s=0)
+    except StoreFailed as error:
+        print(error, file=sys.stderr)
+        return DISK
     return FULFILLED
 
 
@@ -137,7 +141,7 @@ class _Caller:
         self._said = witness.read_text().splitlines() if witness.exists() else []
 
     async def call(self) -> None:
-        runtime, task = self._runtime, self._task
+        runtime = self._runtime
         unsubscribe = runtime.store.wake_on_commit(self._changed.set)
         try:
             run_id = await self._started()

@@ -61,6 +61,12 @@ def sweeps() -> Iterator[Plan]:
             yield Sweep(workflow, point, then=("commit:2",))
 
 
+def few_sweeps(rng: Random) -> Iterator[Plan]:
+    for workflow in RUNS:
+        for point in POINTS:
+            yield Sweep(workflow, point, durability=rng.choice(("full", "process")), step=4)
+
+
 def random_kills(rng: Random, count: int) -> Iterator[Plan]:
     for _ in range(count):
         yield Kills(rng.choice(list(RUNS)), random_points(rng, 9), rng.choice(("full", "process")))
@@ -88,6 +94,12 @@ def faults() -> Iterator[Plan]:
         yield Sweep(workflow, "pwrite64:signal=KILL:when={k}", durability="process", step=3)
         yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}")
         yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}+", step=2)
+
+
+def few_faults() -> Iterator[Plan]:
+    yield Sweep("chain", "pwrite64:signal=KILL:when={k}", step=12)
+    yield Sweep("asker", "fsync,fdatasync:error=EIO:when={k}")
+    yield Sweep("sleeper", "fsync,fdatasync:error=EIO:when={k}+", step=4)
 
 
 def random_points(rng: Random, most: int) -> tuple[str, ...]:

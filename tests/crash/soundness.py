@@ -34,7 +34,9 @@ def judged(trial: EngineTrial, expected: Expected, *, family: str, plan: str, fa
 def _ended(trial: EngineTrial, record: Record) -> None:
     """Whatever had happened, the last life must have brought the run to its end."""
     if trial.exits[-1] != FULFILLED:
-        told = "did not end in time" if trial.exits[-1] == STUCK else f"the last life exited {trial.exits[-1]}"
+        told = (
+            "did not end in time" if trial.exits[-1] == STUCK else f"the last life exited {trial.exits[-1]}"
+        )
         record.stuck.append(f"{told}: {trial.final.runs} {trial.said}")
     for code in trial.exits[:-1]:
         if code not in (-9, DISK, UNOPENABLE):
@@ -111,9 +113,7 @@ def _effects(trial: EngineTrial, expected: Expected, record: Record) -> None:
     tries = Counter((line.step, line.attempt, line.life) for line in lines)
     often = 1 if expected.is_sequence else 1 + len(retries)
     record.problems += [f"{which} was tried {n} times" for which, n in tries.items() if n > often]
-    later = {
-        life: [line for line in lines if line.life > life] for life in range(len(trial.exits))
-    }
+    later = {life: [line for line in lines if line.life > life] for life in range(len(trial.exits))}
     reopened = {step for event in retries for step in _reopened(event)}
     for life, found in enumerate(trial.found[:-1]):
         done = {

@@ -43,5 +43,6 @@ class Injection:
         status = Path(f"/proc/{pid}/status")
         until = time.monotonic() + ATTACH_S
         while "TracerPid:\t0\n" in status.read_text():
-            assert time.monotonic() < until and self._process.poll() is None, "strace does not attach"
+            assert self._process.poll() is None, "strace ended"
+            assert time.monotonic() < until, "strace does not attach"
             time.sleep(0.001)

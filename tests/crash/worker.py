@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -121,8 +121,7 @@ class Worker:
             happened = injection.happened
             if code != 0:
                 trial.live("")
-            name = "power" if "KILL" in said else "flush"
-            family = "pwrite64" if name == "power" else "flush"
+            family = "pwrite64" if "KILL" in said else "flush"
             record = judged(
                 trial,
                 scripted(plan.workflow),
@@ -155,7 +154,9 @@ class Worker:
             calm = run_engine_trial(Task(project, folder, slug, 4, "process"), [])
             name = f"{kind} program {seed}"
             if calm.exits != [0]:
-                yield Record(family="programs", plan=name, exits=calm.exits, stuck=[f"undisturbed: {calm.said}"])
+                yield Record(
+                    family="programs", plan=name, exits=calm.exits, stuck=[f"undisturbed: {calm.said}"]
+                )
                 return
             status, output = ended(calm)
             steps = frozenset(line.step for line in calm.ledger)
@@ -172,7 +173,7 @@ class Worker:
                 yield judged(trial, expected, family="programs", plan=where)
 
     @contextmanager
-    def _folder(self) -> Iterator[Path]:
+    def _folder(self) -> Generator[Path]:
         self._trials += 1
         folder = self._root / f"trial-{self._trials}"
         try:
@@ -211,7 +212,7 @@ def serving(folder: Path, plan: Serving) -> Record:
 
 
 @contextmanager
-def loaded(folder: Path) -> Iterator[Project]:
+def loaded(folder: Path) -> Generator[Project]:
     project = discover(folder)
     try:
         project.raise_if_broken()
