@@ -57,6 +57,9 @@ def fire(run: Run, timer: TimerRow) -> bool:
             del run.backoffs[step]
             run.active += 1
             run.wanted[step] = run.asked[step]
+            # On a slow disk the backoff can be over before the failed attempt is stored. A crash would then
+            # bring both attempts again.
+            run.barrier = run.seq
             run.change.timers_cleared.append(timer)
             run.finish_turn()
         case _:
