@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import click
+from click.core import ParameterSource
 
 from ksl.cli import exits
 from ksl.cli.app import narrate
@@ -14,6 +15,7 @@ from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_document
 from ksl.cli.progress import Progress
 from ksl.cli.watch import Patience, how_it_ended, how_to_go_on, verdict, watch
+from ksl.errors import InvalidInput, KslError
 
 
 @click.command(cls=Command, name="run")
@@ -40,9 +42,15 @@ def command(
     A run that waits for a hook, or for longer than --wait-for, is left as it is: exit code 3, and a line on
     stderr says how it goes on.
     """
-    shown, code = asyncio.run(
-        _run(invocation, slug, input_, idempotency_key, Patience(wait_for, timeout), detach=detach)
-    )
+    try:
+        shown, code = asyncio.run(
+            _run(invocation, slug, input_, idempotency_key, Patience(wait_for, timeout), detach=detach)
+        )
+    except KslError as error:
+        given = ctx.get_parameter_source("input_") is not ParameterSource.DEFAULT
+        if error.code == InvalidInput.code and not given:
+            narrate("No --input was given, so the input is null.")
+        raise
     emit_document(shown, prints_json=invocation.prints_json)
     ctx.exit(code)
 

@@ -232,3 +232,10 @@ def test_a_data_folder_that_is_a_file_is_one_paragraph_and_exit_4(project: Path)
     done = ksl(project, "workflows", "run", "greeting", "--input", '{"name":"Ada"}')
     assert (done.exit_code, done.stdout) == (4, "")
     assert "KSL500" in done.stderr
+
+
+def test_an_input_that_was_not_given_is_said_to_be_null(project: Path):
+    done = ksl(project, "workflows", "run", "greeting")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("No --input was given, so the input is null.\nKSL407 ")
+    assert "No --input" not in ksl(project, "workflows", "run", "greeting", "--input", "null").stderr
