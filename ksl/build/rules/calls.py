@@ -68,11 +68,7 @@ def comprehension_around(file: Reading, node: ast.AST) -> Comprehension | None:
 def loads(file: Reading, name: str, *, around: ast.AST) -> list[ast.Name]:
     """Where the function around a node reads a name, nested functions included."""
     function = file.function(around)
-    return [
-        each
-        for each in ast.walk(function)
-        if isinstance(each, ast.Name) and each.id == name and isinstance(each.ctx, ast.Load)
-    ]
+    return [each for each in file.loads.get(name, []) if function in file.above(each)]
 
 
 def _is_loop(file: Reading, receiver: ast.Name) -> bool:

@@ -48,7 +48,7 @@ async def later(ctx: Context) -> None:
     fix = "Pass the values that are needed, not the context; only helpers of the same file may have it."
 
     def findings(self, file: Reading) -> Iterator[Finding]:
-        for node in file.drawn_nodes():
+        for node in file.drawn_nodes:
             if (
                 isinstance(node, ast.Name)
                 and isinstance(node.ctx, ast.Load)

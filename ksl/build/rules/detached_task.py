@@ -48,7 +48,7 @@ async def order(amount: int) -> None:
     fix = "Use `asyncio.gather` or a task group, which wait for what they start."
 
     def findings(self, file: Reading) -> Iterator[Finding]:
-        for node in file.drawn_nodes():
+        for node in file.drawn_nodes:
             if isinstance(node, ast.Call) and makes_task(file, node) == "detached" and file.runs_steps(node):
                 if self._is_awaited(file, node):
                     message = "the steps of this task are drawn as one opaque block"

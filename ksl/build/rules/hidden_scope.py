@@ -53,10 +53,7 @@ async def tell(text: str) -> None:
             if step.where == "hidden":
                 yield Finding(step.call, f"{step.name} is called in {self._told(file, step.call)}", self.fix)
             elif step.where == "drawn":
-                function = file.function(step.call)
-                if any(
-                    isinstance(each, ast.Yield | ast.YieldFrom) for each in file.within(function, of=function)
-                ):
+                if file.function(step.call) in file.generators:
                     yield Finding(step.call, f"{step.name} is called in a generator function", self.fix)
 
     def _told(self, file: Reading, call: ast.Call) -> str:

@@ -61,6 +61,8 @@ class Reading:
             is_context=lambda value: value is is_context,
         )
         self.parents: dict[ast.AST, ast.AST] = {}
+        self._owners: dict[ast.AST, ast.AST] = {}
+        self._resolved: dict[ast.AST, object] = {}
         self._scopes: dict[ast.AST, Scope] = {}  # of nodes that have one of their own
         self._outside: set[ast.AST] = set()  # nodes below a scope's node that are evaluated around it
         self.nodes = self._link()
@@ -82,14 +84,16 @@ class Reading:
 
     def owner(self, node: ast.AST) -> ast.AST:
         """The innermost function, lambda, class, comprehension or module that evaluates the node."""
-        escapes = node in self._outside
-        for parent in self.above(node):
-            if parent in self._scopes:
-                if not escapes:
-                    return parent
-                escapes = False
-            escapes = escapes or parent in self._outside
-        return self.source.tree
+        # Every node is asked about while the tree is linked, its parent before it.
+        known = self._owners.get(node)
+        if known is not None:
+            return known
+        parent = self.parents.get(node, node)
+        owner = parent if parent in self._scopes else self.owner(parent)
+        if node in self._outside:
+            owner = self.owner(owner)
+        self._owners[node] = owner
+        return owner
 
     def function(self, node: ast.AST) -> ast.AST:
         """Like `owner`, through comprehensions."""
@@ -127,7 +131,9 @@ class Reading:
 
     def resolve(self, node: ast.expr) -> object:
         """The live object, UNKNOWN or CONTEXT."""
-        return self._names.resolve(node, self._scopes[self.owner(node)], importing=False)
+        if node not in self._resolved:
+            self._resolved[node] = self._names.resolve(node, self._scopes[self.owner(node)])
+        return self._resolved[node]
 
     def kind(self, node: ast.expr) -> tuple[DefinitionKind, str] | None:
         """The kind and slug of the action, workflow or agent that an expression stands for."""
@@ -149,15 +155,53 @@ class Reading:
         """Evaluated by a workflow's function or a helper of it, not by something nested in one."""
         return self.is_drawn(self.function(node))
 
+    def drawn_function(self, node: ast.AST) -> FunctionNode | None:
+        """The workflow's function or helper that a node stands in, however deep."""
+        around = self.above(node)
+        return next((each for each in around if isinstance(each, FunctionNode) and self.is_drawn(each)), None)
+
+    def reached_from(self, body: FunctionNode) -> set[FunctionNode]:
+        """A workflow's function and the helpers that it calls, directly or not."""
+        reached = {body}
+        grown = True
+        while grown:
+            found = {
+                helper
+                for helper, names in self.helpers.items()
+                if helper not in reached and any(self.drawn_function(name) in reached for name in names)
+            }
+            reached |= found
+            grown = bool(found)
+        return reached
+
     def drawn(self) -> Iterator[FunctionNode]:
         yield from self.bodies
         yield from (each for each in self.helpers if each not in self._bodies_set)
 
-    def drawn_nodes(self) -> Iterator[ast.AST]:
+    @cached_property
+    def drawn_nodes(self) -> list[ast.AST]:
         """What workflows and their helpers evaluate themselves."""
-        for function in self.drawn():
-            for statement in function.body:
-                yield from self.within(statement, of=function)
+        return [
+            node
+            for function in self.drawn()
+            for statement in function.body
+            for node in self.within(statement, of=function)
+        ]
+
+    @cached_property
+    def generators(self) -> set[ast.AST]:
+        """The functions of `drawn` that yield."""
+        yields = (node for node in self.drawn_nodes if isinstance(node, ast.Yield | ast.YieldFrom))
+        return {self.function(node) for node in yields}
+
+    @cached_property
+    def loads(self) -> dict[str, list[ast.Name]]:
+        """Where names are read, by name."""
+        found: dict[str, list[ast.Name]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                found.setdefault(node.id, []).append(node)
+        return found
 
     def drawn_steps(self) -> Iterator[Step]:
         """Steps of the canvas that are known to be one."""
@@ -214,6 +258,7 @@ class Reading:
         while pending:
             node = pending.pop()
             order.append(node)
+            self.owner(node)
             if node is not self.source.tree:
                 self._open(node)
             for child in ast.iter_child_nodes(node):

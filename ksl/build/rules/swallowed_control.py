@@ -47,7 +47,7 @@ async def order(amount: int) -> None:
     fix = "Write `except Exception:`, or end the handler with a bare `raise`."
 
     def findings(self, file: Reading) -> Iterator[Finding]:
-        for node in file.drawn_nodes():
+        for node in file.drawn_nodes:
             if not isinstance(node, ast.Try | ast.TryStar):
                 continue
             if not any(file.runs_steps(statement) for statement in node.body):

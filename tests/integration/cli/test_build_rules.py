@@ -23,6 +23,9 @@ async def greet(name: str) -> str:
 """
 
 
+WARNED = BROKEN.replace("print(await grüße.run(name=name))", 'await grüße.run(**{"name": "a"})')
+
+
 def build(folder: Path, text: str, *args: str) -> Result:
     (folder / "ksl.toml").touch()
     (folder / "workflows").mkdir(exist_ok=True)
@@ -86,3 +89,16 @@ def test_what_does_not_load_is_told_in_every_format(tmp_path: Path, shape: str) 
 
 def test_runs_are_not_told_of_in_formats_for_code(tmp_path: Path) -> None:
     assert build(tmp_path, BROKEN, "--format", "sarif", "--runs").exit_code == 2
+
+
+def test_a_warning_alone_fails_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    done = build(tmp_path, WARNED, "--format", "text")
+    assert done.exit_code == 0
+    assert "KSL104 warning: the inputs of step gr-e are not shown" in done.stdout
+    assert done.stdout.endswith("1 workflow, 1 action, 0 errors, 1 warning\n")
+    assert build(tmp_path, WARNED, "--strict").exit_code == 1
+    assert json.loads(build(tmp_path, WARNED).stdout)["ok"] is True
+
+
+def test_a_clean_project_passes_the_strict_build(tmp_path: Path) -> None:
+    assert build(tmp_path, BROKEN.replace("print(await", "(await"), "--strict").exit_code == 0
