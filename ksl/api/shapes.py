@@ -132,6 +132,17 @@ class WorkflowShape(WorkflowSummaryShape):
     output_schema: dict[str, Json]
 
 
+class CanvasShape(BaseModel):
+    """Each block says in `block` what it is; those inside it are in its `blocks` and `lanes`."""
+
+    workflow: str
+    file: str  # relative to the project folder
+    version: str  # of the file's text
+    at: dict[str, int]
+    blocks: list[dict[str, Json]]
+    unplaced: list[dict[str, Json]]  # steps in code that is never reached
+
+
 class HookShape(BaseModel):
     model_config = {"protected_namespaces": ()}
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from ksl.api.openapi import body_of, problems
 from ksl.api.requests import answer, json_body, runtime_of, stopping_of
-from ksl.api.shapes import RunShape, StartedShape, WorkflowShape, WorkflowsShape
+from ksl.api.shapes import CanvasShape, RunShape, StartedShape, WorkflowShape, WorkflowsShape
 from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest, QueueFull
 from ksl.records import FINISHED, RunRow
+from ksl.views.canvas import canvas_json, canvas_mermaid
 from ksl.views.runs import run_json
 from ksl.views.workflows import workflow_json, workflows_json
 
@@ -35,6 +36,29 @@ async def list_workflows(request: Request) -> Response:
 @router.get("/workflows/{slug}", response_model=WorkflowShape, responses=problems(404))
 async def show_workflow(request: Request, slug: str) -> Response:
     return answer(workflow_json(runtime_of(request).project, slug))
+
+
+@router.get(
+    "/workflows/{slug}/canvas",
+    response_model=CanvasShape,
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "JSON, or text for mermaid"},
+        **problems(400, 404),
+    },
+)
+async def show_canvas(
+    request: Request, slug: str, format: Annotated[str, Query(description="json or mermaid")] = "json"
+) -> Response:
+    project = runtime_of(request).project
+    match format:
+        case "json":
+            return answer(canvas_json(project, slug))
+        case "mermaid":
+            return PlainTextResponse(canvas_mermaid(project, slug))
+        case "svg":
+            raise BadRequest("format: a canvas cannot be had as svg yet. Ask for json or mermaid.")
+        case _:
+            raise BadRequest("format: a canvas is json or mermaid.")
 
 
 @router.post(

@@ -1,0 +1,153 @@
+"""A canvas as a mermaid flowchart, for pages that draw those. Mermaid may place branches in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from ksl.build.canvas.blocks import (
+    Block,
+    Canvas,
+    Decision,
+    Helper,
+    Lane,
+    Loop,
+    Opaque,
+    Parallel,
+    Scope,
+    Step,
+    Terminal,
+    Try,
+    Wait,
+)
+
+LABEL_MAX = 60
+
+
+def mermaid(canvas: Canvas) -> str:
+    return "\n".join(_Chart(canvas).lines()) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A loose end that the next node is joined to."""
+
+    node: str
+    label: str = ""
+    style: str = "-->"
+
+
+class _Chart:
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self._lines: list[str] = []
+        self._edges: list[str] = []
+        self._count = 0
+        self._depth = 1
+
+    def lines(self) -> Iterator[str]:
+        start = self._node(f'(["{_text(self._canvas.workflow)}"])', [])
+        self._sequence(self._canvas.blocks, [_End(start)])
+        yield "flowchart TD"
+        yield from self._lines
+        yield from self._edges
+
+    def _sequence(self, blocks: tuple[Block, ...], ends: list[_End]) -> list[_End]:
+        for block in blocks:
+            ends = self._block(block, ends)
+        return ends
+
+    def _block(self, block: Block, ends: list[_End]) -> list[_End]:
+        match block:
+            case Step(id=id, kind="workflow"):
+                return [_End(self._node(f'[["{_text(id)}"]]', ends))]
+            case Step(id=id):
+                return [_End(self._node(f'["{_text(id)}"]', ends))]
+            case Wait(id=id):
+                return [_End(self._node(f'(["{_text(id)}"])', ends))]
+            case Terminal(kind=kind, label=label):
+                self._node(f'(("{_text(f"{kind} {label}" if kind == "raise" else kind)}"))', ends)
+                return []
+            case Opaque(code=code, steps=steps):
+                ids = ", ".join(step.id for step in steps)
+                return [_End(self._node(f'[/"{_text(f"{code}: {ids}")}"/]', ends))]
+            case Decision(label=label, lanes=lanes):
+                asked = self._node(f'{{"{_text(label)}"}}', ends)
+                ways = [lane.label if index or len(lanes) > 2 else "yes" for index, lane in enumerate(lanes)]
+                return self._fan(lanes, [_End(asked, way) for way in ways])
+            case Parallel(form=form, label=label, lanes=lanes):
+                self._open(f"{form} {label}".strip())
+                fork = self._node(f'[/"{_text(form)}"\\]', ends)
+                loose = self._fan(lanes, [_End(fork, lane.label) for lane in lanes])
+                self._close()
+                return loose
+            case Loop(label=label, blocks=blocks, no_break=other):
+                self._open(label)
+                head = self._node(f'{{{{"{_text(label)}"}}}}', ends)
+                for end in self._sequence(blocks, [_End(head)]):
+                    self._edge(_End(end.node, end.label or "next", "-.->"), head)
+                self._close()
+                done = [_End(head, "done")]
+                return self._sequence(other.blocks, done) if other is not None else done
+            case Try(blocks=blocks, handlers=handlers, always=always):
+                self._open("try")
+                guard = self._node('["try"]', ends)
+                loose = self._sequence(blocks, [_End(guard)])
+                self._close()
+                for lane in handlers:
+                    loose += self._sequence(lane.blocks, [_End(guard, lane.label, "-.->")])
+                if always is None or not always.blocks:
+                    return loose
+                self._open("finally")
+                loose = self._sequence(always.blocks, loose or [_End(guard, "", "-.->")])
+                self._close()
+                return loose
+            case Scope(label=label, blocks=blocks):
+                return self._inside(label, blocks, ends)
+            case Helper(name=name, blocks=blocks):
+                return self._inside(f"{name}()", blocks, ends)
+            case _:
+                assert_never(block)
+
+    def _fan(self, lanes: tuple[Lane, ...], starts: list[_End]) -> list[_End]:
+        loose: list[_End] = []
+        for lane, start in zip(lanes, starts, strict=True):
+            loose += self._sequence(lane.blocks, [start])
+        return loose
+
+    def _inside(self, label: str, blocks: tuple[Block, ...], ends: list[_End]) -> list[_End]:
+        self._open(label)
+        loose = self._sequence(blocks, ends)
+        self._close()
+        return loose
+
+    def _node(self, shape: str, ends: list[_End]) -> str:
+        self._count += 1
+        name = f"n{self._count}"
+        self._lines.append(f"{'  ' * self._depth}{name}{shape}")
+        for end in ends:
+            self._edge(end, name)
+        return name
+
+    def _edge(self, end: _End, to: str) -> None:
+        label = f'|"{_text(end.label)}"|' if end.label else ""
+        self._edges.append(f"  {end.node} {end.style}{label} {to}")
+
+    def _open(self, title: str) -> None:
+        self._count += 1
+        self._lines.append(f'{"  " * self._depth}subgraph g{self._count}["{_text(title)}"]')
+        self._depth += 1
+
+    def _close(self) -> None:
+        self._depth -= 1
+        self._lines.append(f"{'  ' * self._depth}end")
+
+
+def _text(label: str) -> str:
+    """Between quotes only the quote, the hash and what looks like HTML mean something to mermaid."""
+    line = " ".join(label.split())
+    line = line if len(line) <= LABEL_MAX else line[: LABEL_MAX - 1] + "…"
+    for letter, name in (("#", "#35;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;")):
+        line = line.replace(letter, name)
+    return line

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ksl.cli.app import cli
+
+FLOW = """
+from ksl import Context, workflow
+
+@workflow
+async def nap(ctx: Context) -> int:
+    await ctx.sleep("1h")
+    return 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "ksl.toml").touch()
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "nap.py").write_text(FLOW)
+    return tmp_path
+
+
+def ksl(folder: Path, *args: str) -> Result:
+    return CliRunner().invoke(cli, ["-C", str(folder), *args], catch_exceptions=False)
+
+
+def test_a_workflow_is_drawn_as_a_tree(folder: Path) -> None:
+    done = ksl(folder, "canvas", "nap", "--format", "tree")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "◷ sleep  '1h'\n■ return\n", "")
+
+
+def test_a_program_gets_json(folder: Path) -> None:
+    found = json.loads(ksl(folder, "canvas", "nap").stdout)
+    assert (found["workflow"], found["file"], found["unplaced"]) == ("nap", "workflows/nap.py", [])
+    assert [block["block"] for block in found["blocks"]] == ["wait", "terminal"]
+
+
+def test_mermaid_is_printed_bare(folder: Path) -> None:
+    assert ksl(folder, "canvas", "nap", "--format", "mermaid").stdout.startswith("flowchart TD\n")
+
+
+def test_drawing_leaves_nothing_behind(folder: Path) -> None:
+    ksl(folder, "canvas", "nap")
+    assert not (folder / ".ksl").exists()
+
+
+def test_an_unknown_workflow_is_refused_with_its_neighbours(folder: Path) -> None:
+    done = ksl(folder, "canvas", "naps")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Near names: nap." in done.stderr
+
+
+def test_a_workflow_is_drawn_beside_a_module_that_does_not_load(folder: Path) -> None:
+    (folder / "workflows" / "broken.py").write_text("import nothing_of_that_name\n")
+    assert ksl(folder, "canvas", "nap").exit_code == 0
+    missing = ksl(folder, "canvas", "other")
+    assert missing.exit_code == 2
+    assert "1 module did not load" in missing.stderr
