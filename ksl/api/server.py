@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ksl.runtime import Runtime
 
 KEEP_ALIVE_S = 30
+# Connections that wait to be accepted. As often asyncio tries again in one turn when it is out of file descriptors.
+BACKLOG = 128
 
 # Requests in flight get this long once the server is told to stop. Streams and waiting requests end at once.
 FINISH_S = 5
@@ -45,7 +47,7 @@ def bind(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         # Listening starts here, not in uvicorn: two sockets may be bound to one port until one listens.
-        sock.listen(512)
+        sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as wrong:
         sock.close()
@@ -90,6 +92,7 @@ async def serve(
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=FINISH_S,
             h11_max_incomplete_event_size=HEAD_MAX,
         )

@@ -13,12 +13,16 @@ from typing import Any, cast
 
 from ksl.cli.output import printable
 
+_REPEAT_S = 10.0
+_REPEATS_MAX = 100
+
 
 @contextmanager
 def log_to_stderr() -> Generator[None]:
     """What runs say (`ctx.log`) and what ksl warns about. KSL_DEBUG=1 adds the rest."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if sys.stderr.isatty() else _Lines())
+    handler.addFilter(_Repeats())
     debug = os.environ.get("KSL_DEBUG") == "1"
     root, runs = logging.getLogger(), logging.getLogger("ksl.run")
     before = root.level, runs.level
@@ -48,6 +52,26 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if record.exc_info:
         line["traceback"] = logging.Formatter().formatException(record.exc_info)
     return line
+
+
+class _Repeats(logging.Filter):
+    """asyncio tells of a connection that it cannot accept once for each place in the queue, and again every
+    second: out of file descriptors, that would be thousands of lines with a traceback each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}  # message -> when
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name != "asyncio":
+            return True
+        message = record.getMessage()
+        if record.created < self._told.get(message, 0.0) + _REPEAT_S:
+            return False
+        if len(self._told) >= _REPEATS_MAX:
+            self._told.clear()
+        self._told[message] = record.created
+        return True
 
 
 class _Lines(logging.Formatter):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import httpx
 import psutil
 import pytest
 from click.testing import CliRunner, Result
@@ -213,6 +214,39 @@ def test_a_body_that_blocks_the_server_is_told_of_with_its_line(project: Path, s
     assert json.loads(ended.stdout)["output"] == "at last"
     told = server.until("the event loop has been blocked").string
     assert 'blocking.py\\", line 8, in blocking' in told
+
+
+def test_a_server_out_of_file_descriptors_goes_on_and_says_so_once(project: Path, start: Start):
+    server = start("serve")
+    url = httpx.URL(server.url)
+    token = (project / ".ksl" / "token").read_text().strip()
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30
+    ) as client:
+        client.get("/readyz").raise_for_status()
+        open_now = psutil.Process(server.process.pid).num_fds()
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (open_now + 8, 4096))
+        crowd = [socket.create_connection((url.host, url.port or 0)) for _ in range(40)]
+        server.until("out of system resource")
+        # The connection that it has, and the run's database, are open.
+        run = client.post("/workflows/approval")
+        assert run.status_code == 202
+        for each in crowd:
+            each.close()
+        while not _answers(url):
+            pass
+        shown = client.get(f"/runs/{run.json()['run_id']}").json()
+        assert shown["status"] == "waiting"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end() == 0
+    assert sum("out of system resource" in line for line in server.said) < 4
+
+
+def _answers(url: httpx.URL) -> bool:
+    try:
+        return httpx.get(url.join("/healthz"), trust_env=False, timeout=0.5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_the_first_signal_lets_a_step_finish_and_the_second_does_not(project: Path, start: Start):
