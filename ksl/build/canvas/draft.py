@@ -56,11 +56,18 @@ class Draft:
 
 def short(node: ast.expr | ast.stmt) -> str:
     """The first line of a node, as `ast` would write it."""
-    first, *more = ast.unparse(node).splitlines() or [""]
+    first, *more = unparsed(node).splitlines() or [""]
     return f"{first} …" if more else first
 
 
+def unparsed(node: ast.AST) -> str:
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "…"
+
+
 def _inputs(call: ast.Call) -> tuple[Input, ...]:
-    positional = [Input("", ast.unparse(arg)) for arg in call.args if not isinstance(arg, ast.Starred)]
-    named = [Input(word.arg, ast.unparse(word.value)) for word in call.keywords if word.arg is not None]
+    positional = [Input("", unparsed(arg)) for arg in call.args if not isinstance(arg, ast.Starred)]
+    named = [Input(word.arg, unparsed(word.value)) for word in call.keywords if word.arg is not None]
     return (*positional, *named)

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Literal
 
 from ksl.build.canvas.blocks import Block, Decision, Helper, Lane, Opaque, Parallel, Range, Scope
-from ksl.build.canvas.draft import Draft
+from ksl.build.canvas.draft import Draft, unparsed
 from ksl.build.canvas.forms import form_of, takes_steps
 from ksl.build.canvas.reached import Frame, Target
 from ksl.build.site import Site
@@ -24,6 +24,8 @@ class Expressions(ABC):
     def __init__(self, draft: Draft, frame: Frame) -> None:
         self.draft = draft
         self.frame = frame
+        # Most of a file has to do with no step: passing it over keeps long expressions from running deep.
+        self._telling = frame.around(self._tells)
 
     @abstractmethod
     def inlined(self, frame: Frame) -> tuple[Block, ...]:
@@ -32,7 +34,9 @@ class Expressions(ABC):
     def value(self, node: ast.expr | None) -> list[Block]:
         """An expression whose value is used as it is: a step in it runs only below an `await`."""
         match node:
-            case None | ast.Constant():
+            case None:
+                return []
+            case _ if node not in self._telling:
                 return []
             case ast.Await(value=inner):
                 return self.awaited(inner)
@@ -68,6 +72,17 @@ class Expressions(ABC):
             case _:
                 return self.value(node)
 
+    def _tells(self, node: ast.AST) -> bool:
+        match node:
+            case ast.Await():
+                return True
+            case ast.Call():
+                return self.draft.site(node) is not None or takes_steps(node, self.frame)
+            case ast.Name():
+                return self.draft.reached.target(node, self.frame) is not None
+            case _:
+                return False
+
     def _call(self, node: ast.Call, *, awaited: bool) -> list[Block]:
         site = self.draft.site(node)
         if site is not None:
@@ -83,7 +98,7 @@ class Expressions(ABC):
             case "wait_for" if node.args:
                 inside = self.awaited(node.args[0])
                 limit = [*node.args[1:], *(word.value for word in node.keywords)]
-                text = ", ".join(ast.unparse(each) for each in limit)
+                text = ", ".join(unparsed(each) for each in limit)
                 return [Scope(f"timeout {text}", tuple(inside), Range.of(node))] if inside else []
             case "shield" if node.args:
                 return self.awaited(node.args[0])
@@ -102,7 +117,7 @@ class Expressions(ABC):
 
     def _helper(self, node: ast.Call, target: Target, sites: list[Site], *, awaited: bool) -> list[Block]:
         helper = target.frames[0]
-        if not awaited and isinstance(helper.node, ast.AsyncFunctionDef):
+        if not awaited:
             return [*self.draft.opaque("KSL003", sites, node)]
         if not target.direct or self.draft.reached.uses[helper] != 1:
             return [*self.draft.opaque("KSL101", sites, node)]
@@ -171,7 +186,7 @@ class Expressions(ABC):
             yield arg
 
     def _bounded(self, node: ast.Call) -> list[Block]:
-        limit = ast.unparse(node.args[0]) if node.args else "?"
+        limit = unparsed(node.args[0]) if node.args else "?"
         items = node.args[1] if len(node.args) > 1 else None
         if isinstance(items, ast.Name):
             items = self.frame.stored.pop(items.id, items)
@@ -186,7 +201,7 @@ class Expressions(ABC):
                 not any(self._runs_a_step(test) for test in one.ifs)
             ):
                 before += self.value(one.iter)
-                label = " if ".join([_for(one.target, one.iter), *(ast.unparse(test) for test in one.ifs)])
+                label = " if ".join([_for(one.target, one.iter), *(unparsed(test) for test in one.ifs)])
                 if blocks := self.awaited(item):
                     lanes.append(Lane(label, tuple(blocks), Range.of(items)))
             case _:
@@ -202,14 +217,14 @@ class Expressions(ABC):
             before = self.value(node.test)
             ways = [("", node.body), ("else", node.orelse)]
             lanes = [Lane(label, tuple(draw(way)), Range.of(way)) for label, way in ways]
-            return [*before, *decision(ast.unparse(node.test), "expression", lanes, node)]
+            return [*before, *decision(unparsed(node.test), "expression", lanes, node)]
         first, *others = node.values
         before = draw(first)
         # `a and b and c` asks a, then b; each further value lies inside the lane of the one before it.
         inside: tuple[Block, ...] = ()
         drawn = [draw(other) for other in others]
         for index in range(len(others) - 1, -1, -1):
-            asked = ast.unparse(node.values[index])
+            asked = unparsed(node.values[index])
             label = asked if isinstance(node.op, ast.And) else f"not ({asked})"
             taken = Lane("", (*drawn[index], *inside), Range.of(others[index]))
             around = Lane("else", (), Range.of(node.values[index]))
@@ -262,7 +277,7 @@ def parallel(
 
 
 def _for(target: ast.expr, iterable: ast.expr) -> str:
-    return f"for {ast.unparse(target)} in {ast.unparse(iterable)}"
+    return f"for {unparsed(target)} in {unparsed(iterable)}"
 
 
 def _starred(elements: list[ast.expr]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ksl.build.canvas.blocks import Block, Lane, Range, ends
+from ksl.build.canvas.draft import unparsed
 from ksl.build.canvas.expressions import decision, parallel
 from ksl.build.canvas.forms import form_of
 
@@ -114,5 +115,5 @@ def _conditional(drawing: Statements, node: ast.If) -> list[Block]:
             blocks = [*parallel("task group", "", lanes, node), *blocks]
         return Lane(label, tuple(blocks), Range.of(statements[0] if statements else node))
 
-    lanes = [way(node.body, ast.unparse(node.test)), way(node.orelse, "else")]
-    return decision(ast.unparse(node.test), "if", lanes, node)
+    lanes = [way(node.body, unparsed(node.test)), way(node.orelse, "else")]
+    return decision(unparsed(node.test), "if", lanes, node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from ksl.build.canvas.blocks import (
@@ -38,11 +38,18 @@ class _End:
     style: str = "-->"
 
 
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    head: str
+    breaks: list[_End] = field(default_factory=list[_End])
+
+
 class _Chart:
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self._lines: list[str] = []
         self._edges: list[str] = []
+        self._loops: list[_Loop] = []
         self._count = 0
         self._depth = 1
 
@@ -66,15 +73,24 @@ class _Chart:
                 return [_End(self._node(f'["{_text(id)}"]', ends))]
             case Wait(id=id):
                 return [_End(self._node(f'(["{_text(id)}"])', ends))]
+            case Terminal(kind="break" | "continue" as kind) if self._loops:
+                node = self._node(f'(("{kind}"))', ends)
+                if kind == "break":
+                    self._loops[-1].breaks.append(_End(node))
+                else:
+                    self._edge(_End(node, "", "-.->"), self._loops[-1].head)
+                return []
             case Terminal(kind=kind, label=label):
                 self._node(f'(("{_text(f"{kind} {label}" if kind == "raise" else kind)}"))', ends)
                 return []
             case Opaque(code=code, steps=steps):
                 ids = ", ".join(step.id for step in steps)
                 return [_End(self._node(f'[/"{_text(f"{code}: {ids}")}"/]', ends))]
-            case Decision(label=label, lanes=lanes):
+            case Decision(label=label, form=form, lanes=lanes):
                 asked = self._node(f'{{"{_text(label)}"}}', ends)
-                ways = [lane.label if index or len(lanes) > 2 else "yes" for index, lane in enumerate(lanes)]
+                ways = [lane.label for lane in lanes]
+                if form != "match" and len(lanes) == 2:
+                    ways[0] = "yes"  # the question is in the node
                 return self._fan(lanes, [_End(asked, way) for way in ways])
             case Parallel(form=form, label=label, lanes=lanes):
                 self._open(f"{form} {label}".strip())
@@ -85,11 +101,16 @@ class _Chart:
             case Loop(label=label, blocks=blocks, no_break=other):
                 self._open(label)
                 head = self._node(f'{{{{"{_text(label)}"}}}}', ends)
+                loop = _Loop(head)
+                self._loops.append(loop)
                 for end in self._sequence(blocks, [_End(head)]):
                     self._edge(_End(end.node, end.label or "next", "-.->"), head)
+                self._loops.pop()
                 self._close()
-                done = [_End(head, "done")]
-                return self._sequence(other.blocks, done) if other is not None else done
+                done = [] if label == "repeat" else [_End(head, "done")]
+                if other is not None:
+                    done = self._sequence(other.blocks, done)
+                return [*done, *loop.breaks]
             case Try(blocks=blocks, handlers=handlers, always=always):
                 self._open("try")
                 guard = self._node('["try"]', ends)
@@ -100,7 +121,8 @@ class _Chart:
                 if always is None or not always.blocks:
                     return loose
                 self._open("finally")
-                loose = self._sequence(always.blocks, loose or [_End(guard, "", "-.->")])
+                # What leaves the try by an error, or by a way out inside it, comes through here too.
+                loose = self._sequence(always.blocks, [*loose, _End(guard, "in any case", "-.->")])
                 self._close()
                 return loose
             case Scope(label=label, blocks=blocks):

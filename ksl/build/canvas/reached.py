@@ -31,6 +31,17 @@ class Frame:
     def resolve(self, node: ast.expr) -> object:
         return self.names.resolve(node, self.scope)
 
+    def around(self, tells: Callable[[ast.AST], bool]) -> set[ast.AST]:
+        """The nodes for which that holds, with every node that they lie in."""
+        found: set[ast.AST] = set()
+        for node in ast.walk(self.node):
+            if tells(node):
+                here: ast.AST | None = node
+                while here is not None and here not in found:
+                    found.add(here)
+                    here = self.parents.get(here)
+        return found
+
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         return {child: node for node in ast.walk(self.node) for child in ast.iter_child_nodes(node)}

@@ -20,7 +20,7 @@ from ksl.build.canvas.blocks import (
     ends,
     walk,
 )
-from ksl.build.canvas.draft import Draft
+from ksl.build.canvas.draft import Draft, unparsed
 from ksl.build.canvas.expressions import Expressions, decision
 from ksl.build.canvas.forms import form_of
 from ksl.build.canvas.groups import group_lanes
@@ -60,6 +60,12 @@ class Statements(Expressions):
         return tuple(blocks)
 
     def statement(self, node: ast.stmt) -> list[Block]:
+        try:
+            return self._statement(node)
+        except RecursionError:  # nobody wrote that by hand
+            return [*self.draft.hide("KSL006", [node], self.frame, node)]
+
+    def _statement(self, node: ast.stmt) -> list[Block]:
         match node:
             case ast.Expr(value=value) | ast.Assert(test=value):
                 return self.value(value)
@@ -130,9 +136,7 @@ class Statements(Expressions):
         if not isinstance(node, ast.Call):
             return False
         target = self.draft.reached.target(node.func, self.frame)
-        if target is None or not isinstance(target.frames[0].node, ast.AsyncFunctionDef):
-            return False
-        return bool(self.draft.reached.sites_of(target))
+        return target is not None and bool(self.draft.reached.sites_of(target))
 
     def _holds_coroutines(self, node: ast.expr) -> bool:
         match node:
@@ -152,20 +156,20 @@ class Statements(Expressions):
     def _terminal(
         self, kind: Literal["return", "raise", "break", "continue"], value: ast.expr | None, node: ast.stmt
     ) -> Terminal:
-        return Terminal(kind, "" if value is None else ast.unparse(value), Range.of(node))
+        return Terminal(kind, "" if value is None else unparsed(value), Range.of(node))
 
     def _if(self, node: ast.If) -> list[Block]:
         before = self.value(node.test)
-        lanes = [Lane(ast.unparse(node.test), self.block(node.body), _span(node.body))]
+        lanes = [Lane(unparsed(node.test), self.block(node.body), _span(node.body))]
         rest = node.orelse
         while len(rest) == 1 and isinstance(rest[0], ast.If):
             deeper = rest[0]
             if self.draft.reached.below([deeper.test], self.frame):
                 break  # a step decides the next question, so it is asked in a lane of its own
-            lanes.append(Lane(ast.unparse(deeper.test), self.block(deeper.body), _span(deeper.body)))
+            lanes.append(Lane(unparsed(deeper.test), self.block(deeper.body), _span(deeper.body)))
             rest = deeper.orelse
         lanes.append(Lane("else", self.block(rest), _span(rest) if rest else Range.of(node)))
-        return [*before, *decision(ast.unparse(node.test), "if", lanes, node)]
+        return [*before, *decision(unparsed(node.test), "if", lanes, node)]
 
     def _match(self, node: ast.Match) -> list[Block]:
         before = self.value(node.subject)
@@ -175,16 +179,16 @@ class Statements(Expressions):
             asked: list[Block] = []
             if guard is not None:
                 asked += self.draft.hide("KSL106", [guard], self.frame, guard)
-            pattern = ast.unparse(case.pattern)
+            pattern = unparsed(case.pattern)
             label = "else" if pattern == "_" else pattern
             if guard is not None:
-                label += f" if {ast.unparse(guard)}"
+                label += f" if {unparsed(guard)}"
             lanes.append(Lane(label, (*asked, *self.block(case.body)), _span(case.body)))
         last = node.cases[-1]
         takes_all = isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
         if not takes_all or last.guard is not None:
             lanes.append(Lane("no match", (), Range.of(node)))
-        return [*before, *decision(ast.unparse(node.subject), "match", lanes, node)]
+        return [*before, *decision(unparsed(node.subject), "match", lanes, node)]
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> list[Block]:
         before: list[Block] = []
@@ -192,11 +196,11 @@ class Statements(Expressions):
         if isinstance(node, ast.While):
             asked = self.value(node.test)
             always = isinstance(node.test, ast.Constant) and bool(node.test.value)
-            label = "repeat" if always else f"while {ast.unparse(node.test)}"
+            label = "repeat" if always else f"while {unparsed(node.test)}"
         else:
             before = [*self.value(node.iter), *self.value(node.target)]
             word = "for" if isinstance(node, ast.For) else "async for"
-            label = f"{word} {ast.unparse(node.target)} in {ast.unparse(node.iter)}"
+            label = f"{word} {unparsed(node.target)} in {unparsed(node.iter)}"
         blocks = (*asked, *self.block(node.body))
         other = Lane("no break", self.block(node.orelse), _span(node.orelse)) if node.orelse else None
         if not _matter(blocks) and not (other is not None and _matter(other.blocks)):
@@ -210,7 +214,7 @@ class Statements(Expressions):
         star = "*" if isinstance(node, ast.TryStar) else ""
         handlers: list[Lane] = []
         for handler in node.handlers:
-            caught = ast.unparse(handler.type) if handler.type is not None else "everything"
+            caught = unparsed(handler.type) if handler.type is not None else "everything"
             asked = (
                 self.draft.hide("KSL006", [handler.type], self.frame, handler.type) if handler.type else []
             )
@@ -235,9 +239,9 @@ class Statements(Expressions):
                 finally:
                     self.frame.groups.discard(group)
             case "timeout", _:
-                label = ast.unparse(first.context_expr).removeprefix("asyncio.")
+                label = unparsed(first.context_expr).removeprefix("asyncio.")
             case _:
-                label = f"with {ast.unparse(first.context_expr)}"
+                label = f"with {unparsed(first.context_expr)}"
         before = [*self.value(first.context_expr), *self.value(first.optional_vars)]
         inside = tuple(self._with(node, others))
         return [*before, Scope(label, inside, Range.of(node))] if inside else before

@@ -191,6 +191,35 @@ def test_a_file_of_three_thousand_lines_is_drawn(tmp_path: Path) -> None:
     assert found.unplaced == ()
 
 
+def test_an_expression_too_deep_to_follow_is_one_block(tmp_path: Path) -> None:
+    deep = "(await a.run())" + ".x" * 700
+    found = drawn(tmp_path, f"await b.run()\ny = {deep}\nz = {'xs + ' * 700}xs\nif xs: return 1")
+    step, hidden, *_ = found.blocks
+    assert isinstance(step, Step)
+    assert isinstance(hidden, Opaque)
+    assert (hidden.code, [inner.id for inner in hidden.steps], found.unplaced) == ("KSL006", ["a"], ())
+
+
+def test_a_plain_function_that_hands_a_step_on_is_drawn_where_it_is_awaited(tmp_path: Path) -> None:
+    text = """
+def pick(x):
+    return a.run(x)
+async def body():
+    later = pick(1)
+    await b.run()
+    await later
+"""
+    assert outline(canvas(tmp_path, text)).splitlines() == ["▸ b", "┌ ƒ pick()", "│  ▸ a  x", "└"]
+
+
+def test_in_mermaid_a_repeated_loop_is_left_by_its_break_alone(tmp_path: Path) -> None:
+    text = mermaid(drawn(tmp_path, "while True:\n    if await a.run(): break\nawait b.run()"))
+    assert "done" not in text
+    (left,) = [line.split("((")[0].strip() for line in text.splitlines() if '"break"' in line]
+    (after,) = [line.split("[")[0].strip() for line in text.splitlines() if '"b"' in line]
+    assert f"  {left} --> {after}" in text.splitlines()
+
+
 def test_a_function_that_the_file_does_not_hold_any_more_is_refused(tmp_path: Path) -> None:
     first = load(tmp_path / "flow.py", "async def body(): await a.run()\n")["body"]
     other = load(tmp_path / "other.py", "async def body(): await a.run()\n")["body"]
