@@ -9,13 +9,14 @@ SOURCES := ksl tests bench workflows actions examples
 HERE = $(wildcard $(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench lock clean format-check lint types imports
+.PHONY: help demo test check chaos format bench lock clean format-check lint types imports
 
 help:
 	@echo "make demo     set up, run the repo-report workflow, kill it half way, watch it finish"
 	@echo "make test     set up, run every test"
 	@echo "make check    what CI runs: format, lint, types, import contracts, tests"
 	@echo "make format   put the code into its format and mend what the linter can mend"
+	@echo "make chaos    kill it thousands of times and write docs/chaos.json, in a quarter of an hour"
 	@echo "make bench    measure, beside raw sqlite3 on the same disk"
 	@echo "make lock     choose versions anew and write the lock files"
 	@echo "make clean    remove the environment and what tools left behind"
@@ -27,6 +28,10 @@ test: $(VENV)/.develops
 	$(BIN)/python -m pytest
 
 check: format-check lint types imports test
+
+# The report is the one that README quotes: a test fails until its figures are put there, too.
+chaos: $(VENV)/.develops
+	$(BIN)/python -m tests.crash.chaos --report docs/chaos.json
 
 format-check: $(VENV)/.develops
 	$(BIN)/ruff format --check $(HERE)

@@ -72,23 +72,22 @@ def main() -> int:
 
 
 def chosen(size: str, seed: int) -> list[Plan]:
-    """In random order, so that running out of time costs a little of everything."""
+    """Sweeps first, then the rest in random order, so that running out of time costs a little of each."""
     rng = Random(seed)
+    swept = list(plans.sweeps() if size == "full" else plans.few_sweeps(rng))
     wanted: list[Plan] = []
     if size == "full":
-        wanted += plans.sweeps()
         wanted += plans.random_kills(rng, 600)
         wanted += plans.random_programs(rng, 200, trials=4)
-        wanted += plans.servings(rng, 150, sweep=50)
+        wanted += plans.servings(rng, 60, sweep=25)
         wanted += [] if strace.why_not() else plans.faults()
     else:
-        wanted += plans.few_sweeps(rng)
         wanted += plans.random_kills(rng, 40)
         wanted += plans.random_programs(rng, 20, trials=2)
         wanted += plans.servings(rng, 6, sweep=2)
         wanted += [] if strace.why_not() else plans.few_faults()
     rng.shuffle(wanted)
-    return wanted
+    return [*swept, *wanted]
 
 
 def run(wanted: Sequence[Plan], *, workers: int, minutes: float, quiet: bool = False) -> Report:
