@@ -241,7 +241,7 @@ class World:
             self._store = _copy(self._store, self.changes)
         self._watch_appends()
         self._open(boot)
-        await self.runtime._recover()
+        await self.runtime._advancing.recover()
         await self.rest()
 
     async def start(self, slug: str = "w", input: Any = None, **options: Any) -> str:
@@ -259,7 +259,7 @@ class World:
             appended = len(self.changes)
             await self._store.flush()
             await asyncio.sleep(0)
-            busy = loop._ready or engine._loading or self.runtime._tasks or len(self.changes) != appended
+            busy = loop._ready or engine._loading or self.runtime._advancing.tasks or len(self.changes) != appended
             if not busy and self._acting() > 0:
                 await asyncio.sleep(0.0005)  # a thread, or an action with a timeout of real milliseconds
                 busy = True
@@ -363,7 +363,7 @@ class World:
             self._watch_appends()
             self._boots += 1
             self._open(f"boot{self._boots}")
-            await self.runtime._recover()
+            await self.runtime._advancing.recover()
             again = await self.finish(run_id)
             if again.status not in FINISHED and meanwhile is not None:
                 await meanwhile(run_id)
@@ -406,7 +406,7 @@ class World:
         await self._store.flush()
         for run in list(engine.live.values()):
             engine.discard(run)
-        for task in list(self.runtime._tasks):
+        for task in list(self.runtime._advancing.tasks):
             task.cancel()
         for _ in range(3):
             await asyncio.sleep(0)

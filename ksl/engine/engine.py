@@ -225,6 +225,10 @@ class Engine:
                 self._loaders.add(task)
                 task.add_done_callback(self._loaders.discard)
 
+    @property
+    def is_loading(self) -> bool:
+        return bool(self._loading or self._loaders)
+
     async def loaded(self) -> None:
         """Returns when no run is being loaded any more."""
         while loading := [*self._loading.values(), *self._loaders]:

@@ -40,6 +40,11 @@ class Slots:
         """How many runs wait for a slot."""
         return len(self._waiting) + len(self._called) + sum(map(len, self._parked.values()))
 
+    @property
+    def is_granting(self) -> bool:
+        """A slot is free, and goes to whoever is next before long."""
+        return self._granting
+
     def want(self, run_id: str, workflow: str, limit: int | None, granted: Callable[[], None]) -> None:
         """Calls `granted` when the run has a slot: at once if one is free and nobody is before it."""
         if run_id in self._held:

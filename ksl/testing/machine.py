@@ -183,10 +183,7 @@ class Machine:
 
     def _is_moving(self) -> bool:
         """Whether something is being stored, loaded or admitted."""
-        engine = self.engine
-        return bool(
-            self.store._pending or self.runtime._tasks or engine._loading or self.runtime._slots._granting
-        )
+        return bool(self.store._pending) or self.runtime.is_moving
 
     def _acting(self) -> list[Attempt]:
         """Attempts that go on by themselves."""

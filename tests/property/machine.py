@@ -223,7 +223,7 @@ class Machine:
             await self.store.flush()
             await asyncio.sleep(0)
             engine = self.runtime.engine
-            busy = loop._ready or engine._loading or self.runtime._tasks or self.store.appended != before
+            busy = loop._ready or engine._loading or self.runtime._advancing.tasks or self.store.appended != before
             quiet = 0 if busy else quiet + 1
 
     async def next_life(self) -> None:
@@ -233,12 +233,12 @@ class Machine:
         self.store.next_life()
         self.store.die_at, self.store.keep = next(self._crashes, (0, True))
         self.runtime = self._open()
-        await self.runtime._recover()
+        await self.runtime._advancing.recover()
 
     async def recover(self) -> None:
         """What a process does that finds this log."""
         await self.store.flush()
-        await self.runtime._recover()
+        await self.runtime._advancing.recover()
 
     async def close(self) -> None:
         engine = self.runtime.engine
@@ -246,7 +246,7 @@ class Machine:
         self.store.dead = True
         for run in list(engine.live.values()):
             engine.discard(run)
-        for task in [*self.runtime._tasks, *engine._loading.values()]:
+        for task in [*self.runtime._advancing.tasks, *engine._loading.values()]:
             task.cancel()
         await engine.attempts.drain(0)
         for _ in range(4):

@@ -24,7 +24,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def recovered(world: World) -> None:
-    while (task := world.runtime._behind._task) is not None:
+    while (task := world.runtime._advancing.behind._task) is not None:
         await task
     await world.rest()
 
@@ -76,7 +76,7 @@ async def w() -> Any:
     await world.rest()
     fail_next(world, "step_completed")
     world.stage.go()
-    while world.runtime._behind.mishap is None:
+    while world.runtime._advancing.behind.mishap is None:
         await world.store.flush()
         await asyncio.sleep(0)
     assert world.runtime.health() == {"ready": False, "reason": "no space"}

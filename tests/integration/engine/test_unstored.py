@@ -18,7 +18,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def lost(world: World) -> None:
-    while world.runtime._behind.mishap is None:  # pyright: ignore[reportPrivateUsage]
+    while world.runtime._advancing.behind.mishap is None:  # pyright: ignore[reportPrivateUsage]
         await world.store.flush()
         await asyncio.sleep(0)
 
