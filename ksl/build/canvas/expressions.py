@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal
 
@@ -96,10 +96,12 @@ class Expressions(ABC):
             case "bounded":
                 return self._bounded(node)
             case "wait_for" if node.args:
-                inside = self.awaited(node.args[0])
                 limit = [*node.args[1:], *(word.value for word in node.keywords)]
+                before = self._all(limit)
+                inside = self.awaited(node.args[0])
                 text = ", ".join(unparsed(each) for each in limit)
-                return [Scope(f"timeout {text}", tuple(inside), Range.of(node))] if inside else []
+                scope = [Scope(f"timeout {text}", tuple(inside), Range.of(node))] if inside else []
+                return [*before, *scope]
             case "shield" if node.args:
                 return self.awaited(node.args[0])
             case "wait":
@@ -133,6 +135,15 @@ class Expressions(ABC):
                 blocks += self.draft.hide("KSL002", [inner], self.frame, inner)
         return blocks
 
+    def asks_a_step(self, node: ast.expr) -> bool:
+        """Whether evaluating it draws something: a step in it, or one whose call is kept in a variable."""
+        if node not in self._telling:
+            return False
+        names = (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+        return any(name in self.frame.stored for name in names) or bool(
+            self.draft.reached.below([node], self.frame)
+        )
+
     def _runs_a_step(self, node: ast.expr) -> bool:
         """Whether a step is called in it other than by what may take steps, like gather."""
         pending: list[ast.AST] = [node]
@@ -165,6 +176,7 @@ class Expressions(ABC):
                     blocks = self.awaited(item)
                 if blocks:
                     lanes.append(Lane("", tuple(blocks), Range.of(item)))
+        before += self._all(word.value for word in node.keywords)
         collects = any(
             word.arg == "return_exceptions"
             and not (isinstance(word.value, ast.Constant) and not word.value.value)
@@ -198,7 +210,7 @@ class Expressions(ABC):
                     if blocks := self.awaited(item):
                         lanes.append(Lane("", tuple(blocks), Range.of(item)))
             case ast.ListComp(elt=item, generators=[one]) | ast.GeneratorExp(elt=item, generators=[one]) if (
-                not any(self._runs_a_step(test) for test in one.ifs)
+                not any(self.asks_a_step(test) for test in one.ifs)
             ):
                 before += self.value(one.iter)
                 label = " if ".join([_for(one.target, one.iter), *(unparsed(test) for test in one.ifs)])
@@ -243,7 +255,7 @@ class Expressions(ABC):
             rest += [generator.iter, *generator.ifs]
         return [*before, *self.draft.hide("KSL102", rest, self.frame, node)]
 
-    def _all(self, nodes: Iterator[ast.expr | None] | Iterator[ast.expr]) -> list[Block]:
+    def _all(self, nodes: Iterable[ast.expr | None]) -> list[Block]:
         return [block for node in nodes for block in self.value(node)]
 
 

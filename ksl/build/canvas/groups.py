@@ -72,7 +72,9 @@ def _tasks(drawing: Statements, statement: ast.stmt) -> list[ast.expr] | None:
 def _made(drawing: Statements, value: ast.expr) -> list[ast.expr] | None:
     match value:
         case ast.Call(args=[coroutine, *_]) if form_of(value, drawing.frame) == "task":
-            return [coroutine] if not isinstance(coroutine, ast.Starred) else None
+            options = [*value.args[1:], *(word.value for word in value.keywords)]
+            plain = not isinstance(coroutine, ast.Starred) and not any(map(drawing.asks_a_step, options))
+            return [coroutine] if plain else None
         case ast.List(elts=items) | ast.Tuple(elts=items) if items:
             each = [_made(drawing, item) for item in items]
             found = [tasks for tasks in each if tasks is not None]
@@ -82,7 +84,7 @@ def _made(drawing: Statements, value: ast.expr) -> list[ast.expr] | None:
 
 
 def _only_tasks(drawing: Statements, node: ast.If) -> bool:
-    if drawing.draft.reached.below([node.test], drawing.frame):
+    if drawing.asks_a_step(node.test):
         return False
     branches = [*node.body, *node.orelse]
     return any(_tasks(drawing, each) for each in branches) and all(

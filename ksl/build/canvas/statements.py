@@ -67,8 +67,10 @@ class Statements(Expressions):
 
     def _statement(self, node: ast.stmt) -> list[Block]:
         match node:
-            case ast.Expr(value=value) | ast.Assert(test=value):
+            case ast.Expr(value=value):
                 return self.value(value)
+            case ast.Assert():
+                return self._assert(node)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 return self._store(name, value, node)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
@@ -158,13 +160,24 @@ class Statements(Expressions):
     ) -> Terminal:
         return Terminal(kind, "" if value is None else unparsed(value), Range.of(node))
 
+    def _assert(self, node: ast.Assert) -> list[Block]:
+        before = self.value(node.test)
+        asked = self.value(node.msg)
+        if not asked:
+            return before
+        # Its message is made only where it fails.
+        failed = [*asked, Terminal("raise", "AssertionError", Range.of(node))]
+        label = f"not ({unparsed(node.test)})"
+        lanes = [Lane(label, tuple(failed), Range.of(node)), Lane("else", (), Range.of(node))]
+        return [*before, *decision(label, "if", lanes, node)]
+
     def _if(self, node: ast.If) -> list[Block]:
         before = self.value(node.test)
         lanes = [Lane(unparsed(node.test), self.block(node.body), _span(node.body))]
         rest = node.orelse
         while len(rest) == 1 and isinstance(rest[0], ast.If):
             deeper = rest[0]
-            if self.draft.reached.below([deeper.test], self.frame):
+            if self.asks_a_step(deeper.test):
                 break  # a step decides the next question, so it is asked in a lane of its own
             lanes.append(Lane(unparsed(deeper.test), self.block(deeper.body), _span(deeper.body)))
             rest = deeper.orelse
