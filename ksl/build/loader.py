@@ -62,9 +62,10 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
         sys.meta_path.remove(self)
         if str(self.root) in sys.path:
             sys.path.remove(str(self.root))
-        for name, module in list(sys.modules.items()):
-            if self.owns(name) or self._is_loose(name, module):
-                del sys.modules[name]
+        # All are found before one goes: a folder without __init__.py finds its path through the one around it.
+        modules = list(sys.modules.items())
+        for name in [name for name, module in modules if self.owns(name) or self._is_loose(name, module)]:
+            del sys.modules[name]
         sys.modules.update(self._displaced)
         self._displaced = {}
 
@@ -114,12 +115,15 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
     def _is_loose(self, name: str, module: ModuleType) -> bool:
         # A module beside the folders, such as lib/money.py. What was there before stays: the project may be
         # the folder that this very program runs from.
+        if name.partition(".")[0] in self._before:
+            return False
         file = getattr(module, "__file__", None)
-        return (
-            name.partition(".")[0] not in self._before
-            and isinstance(file, str)
-            and is_project_file(file, self.root)
-        )
+        if file is None:  # a folder without __init__.py
+            try:
+                file = next(iter(getattr(module, "__path__", ())), None)
+            except KeyError:  # the folder around it is not loaded any more
+                return False
+        return isinstance(file, str) and is_project_file(file, self.root)
 
 
 class SourceLoader(importlib.abc.InspectLoader):

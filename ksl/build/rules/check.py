@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ksl.build import kinds
 from ksl.build.failure import relative
-from ksl.build.rules.diagnostic import Diagnostic, Finding
+from ksl.build.rules.diagnostic import Diagnostic, Finding, Lines
+from ksl.build.rules.malformed_definition import MalformedDefinition
 from ksl.build.rules.reading import Reading
 from ksl.build.rules.registry import all_rules
 from ksl.build.source import SourceFile, wrapped_chain
@@ -29,20 +30,21 @@ _IGNORE = re.compile(r"#\s*ksl:\s*ignore\[([A-Z0-9,\s]+)\]")
 def check(project: Project) -> list[Diagnostic]:
     """What breaks a rule, in the order of files, lines and columns; one diagnostic for a node.
 
-    Looks at the modules that are loaded from the project's folder, tests excepted. Modules that did not load
-    are in `project.failures`. Warnings that a comment on their line ignores are left out.
+    Looks at the modules that are loaded from the project's folder, tests excepted. What did not load is in
+    `project.failures`; of that, malformed definitions are here too, under the same message. Warnings that a
+    comment on their line ignores are left out.
     """
     found: list[Diagnostic] = []
     for file in _readings(project):
         found += check_file(file)
-    return sorted(found)
+    return sorted([*found, *_malformed(project)])
 
 
 def check_file(file: Reading) -> list[Diagnostic]:
     by_node: dict[ast.AST, Diagnostic] = {}
     for rule in all_rules():
         for finding in rule.findings(file):
-            diagnostic = _diagnostic(rule, finding, file)
+            diagnostic = _diagnostic(rule, finding, file=file.file, lines=file.lines)
             known = by_node.get(finding.node)
             # Rules come in the order of their codes; an error counts for more than a warning.
             if known is None or (known.severity, diagnostic.severity) == ("warning", "error"):
@@ -55,21 +57,32 @@ def check_file(file: Reading) -> list[Diagnostic]:
     ]
 
 
-def _diagnostic(rule: Rule, finding: Finding, file: Reading) -> Diagnostic:
+def _diagnostic(rule: Rule, finding: Finding, *, file: str, lines: Lines) -> Diagnostic:
     node: Any = finding.node
     line, end_line = node.lineno, node.end_lineno or node.lineno
     return Diagnostic(
-        file=file.file,
+        file=file,
         line=line,
-        col=file.lines.column(line, node.col_offset),
+        col=lines.column(line, node.col_offset),
         code=rule.code,
         severity=finding.severity or rule.severity,
         end_line=end_line,
-        end_col=file.lines.column(end_line, node.end_col_offset or node.col_offset),
+        end_col=lines.column(end_line, node.end_col_offset or node.col_offset),
         message=finding.message,
         fix=finding.fix,
-        source=file.lines[line],
+        source=lines[line],
     )
+
+
+def _malformed(project: Project) -> list[Diagnostic]:
+    rule = MalformedDefinition()
+    found: list[Diagnostic] = []
+    for failure in project.failures:
+        source = _source(project, str(project.folder / failure.file)) if failure.code == rule.code else None
+        finding = rule.of_failure(failure, source) if source is not None else None
+        if source is not None and finding is not None:
+            found.append(_diagnostic(rule, finding, file=failure.file, lines=Lines(source.text)))
+    return found
 
 
 def _ignored(text: str) -> dict[int, frozenset[str]]:

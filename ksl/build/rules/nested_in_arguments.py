@@ -49,8 +49,14 @@ async def order(amount: int) -> None:
             if around:
                 parent = file.parents[step.call]
                 node = parent if isinstance(parent, ast.Await) else step.call
-                # An f-string keeps no places that could be quoted from.
                 fix = f"assign it first:  result = await {file.shown(step.call)}"
+                if node is step.call and self._collects(around[0]):
+                    fix = (
+                        "give a list to what runs it:  await bounded(10, [...]), or await each step in a loop"
+                    )
                 yield Finding(
                     node, f"{step.name} is nested in the arguments of {file.shown(around[0].func)}()", fix
                 )
+
+    def _collects(self, call: ast.Call) -> bool:
+        return isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "add", "extend")

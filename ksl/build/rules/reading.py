@@ -378,11 +378,21 @@ class Reading:
             return "hidden"
         if any(each in self.action_functions for each in inside):
             return "action"
+        if any(_is_main_guard(each) for each in self.above(node)):
+            return "unreached"  # for when the file is run by itself, outside any run
         if not self.bodies:
             return "elsewhere"
         functions = [each for each in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
         plain = len(functions) == len(inside) and not hidden
         return "unreached" if functions and plain else "hidden"
+
+
+def _is_main_guard(node: ast.AST) -> bool:
+    match node:
+        case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
+            return True
+        case _:
+            return False
 
 
 def _below(body: list[ast.stmt]) -> Iterator[ast.AST]:

@@ -68,6 +68,20 @@ class Found:
     def fails(self, *, strict: bool) -> bool:
         return bool(self.problems or self.of("error") or (strict and self.diagnostics))
 
+    def untold(self) -> list[Json]:
+        """The problems that no diagnostic tells of."""
+        return [each for each in self.problems if not any(_is_same(each, told) for told in self.diagnostics)]
+
+    def errors(self) -> list[Json]:
+        """All of them; what comes from both sides has the keys of both."""
+        from ksl.build.rules.report import as_json
+
+        told: list[Json] = []
+        for each in self.of("error"):
+            same = next((problem for problem in self.problems if _is_same(problem, each)), None)
+            told.append((same or {}) | as_json(each))
+        return [*self.untold(), *told]
+
     def of(self, severity: Severity) -> list[Diagnostic]:
         return [each for each in self.diagnostics if each.severity == severity]
 
@@ -87,9 +101,15 @@ class Found:
                 fix="",
                 source="",
             )
-            for each in self.problems
+            for each in self.untold()
         ]
         return sorted([*loading, *self.diagnostics])
+
+
+def _is_same(problem: Json, told: Diagnostic) -> bool:
+    return (problem["file"], problem["code"]) == (told.file, told.code) and problem["message"].endswith(
+        told.message
+    )
 
 
 def _emit(project: Project, found: Found, runs: list[Json] | None, *, ok: bool, shape: str) -> None:
@@ -102,7 +122,7 @@ def _emit(project: Project, found: Found, runs: list[Json] | None, *, ok: bool, 
                     "ok": ok,
                     "workflows": sorted(project.workflows),
                     "actions": sorted(project.actions),
-                    "errors": [*found.problems, *(report.as_json(each) for each in found.of("error"))],
+                    "errors": found.errors(),
                     "warnings": [report.as_json(each) for each in found.of("warning")],
                 }
                 | ({} if runs is None else {"runs": runs})
@@ -121,13 +141,13 @@ def _emit(project: Project, found: Found, runs: list[Json] | None, *, ok: bool, 
 def _emit_text(project: Project, found: Found) -> None:
     from ksl.build.rules import report
 
-    for problem in found.problems:
+    for problem in found.untold():
         click.echo(f"{problem['file']}:{problem['line']} {problem['code']} {problem['message']}")
         if problem.get("traceback"):
             click.echo("    " + problem["traceback"].rstrip().replace("\n", "\n    "))
     for each in found.diagnostics:
         click.echo(report.as_text(each))
-    counts = count(len(found.problems) + len(found.of("error")), "error")
+    counts = count(len(found.errors()), "error")
     if warnings := found.of("warning"):
         counts += f", {count(len(warnings), 'warning')}"
     click.echo(f"{summary(project)}, {counts}")

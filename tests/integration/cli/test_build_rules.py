@@ -102,3 +102,19 @@ def test_a_warning_alone_fails_only_where_that_is_asked_for(tmp_path: Path) -> N
 
 def test_a_clean_project_passes_the_strict_build(tmp_path: Path) -> None:
     assert build(tmp_path, BROKEN.replace("print(await", "(await"), "--strict").exit_code == 0
+
+
+def test_a_malformed_definition_is_told_once_with_place_and_traceback(tmp_path: Path) -> None:
+    text = "from ksl import workflow\n\n\n@workflow\ndef flow() -> None: ...\n"
+    [error] = json.loads(build(tmp_path, text).stdout)["errors"]
+    assert (error["code"], error["line"], error["col"], error["module"]) == (
+        "KSL010",
+        4,
+        2,
+        "workflows.greet",
+    )
+    assert "@workflow" in error["traceback"]
+    assert error["message"].startswith("workflow flow is not `async def`")
+    done = build(tmp_path, text, "--format", "text")
+    assert done.stdout.endswith("0 workflows, 0 actions, 1 error\n")
+    assert done.stdout.count("KSL010") == 1

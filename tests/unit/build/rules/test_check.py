@@ -162,4 +162,27 @@ def test_nothing_is_left_of_a_project_that_was_checked(tmp_path: Path) -> None:
     project = discover(tmp_path)
     assert check(project) == []
     unload(project)
-    assert not {name for name in set(sys.modules) - before if name.startswith("workflows")}
+    assert not {name for name in set(sys.modules) - before if name.startswith(("workflows", "lib_beside"))}
+
+
+def test_a_file_run_by_itself_may_call_its_steps(tmp_path: Path) -> None:
+    text = (
+        FLOW
+        + "    await audit.run()\n\n\nif __name__ == '__main__':\n    import asyncio\n\n    asyncio.run(audit.run())\n"
+    )
+    assert codes(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("definition", "place"),
+    [
+        ("@workflow(slug='Not So')\nasync def made() -> None: ...\n", (4, 2)),
+        ("@workflow\nasync def made(a: int, b: int) -> None: ...\n", (4, 2)),
+        ("def outer():\n    @workflow\n    async def made() -> None:\n        yield\n\n\nouter()\n", (5, 6)),
+    ],
+)
+def test_a_malformed_definition_is_told_at_its_decorator(
+    tmp_path: Path, definition: str, place: tuple[int, int]
+) -> None:
+    text = "from ksl import workflow\n\n\n" + definition
+    assert codes(tmp_path, text) == [("KSL010", *place)]
