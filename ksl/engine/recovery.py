@@ -83,7 +83,10 @@ class Recovery:
                     if row is None or row.status is not RunStatus.RUNNING or newest > seq:
                         return
                     await woken.wait()
-        except (TimeoutError, KslError):
+        except TimeoutError:
+            # It is long, not deadly. Counted on, it would be held beside the culprit that is taken up next.
+            await store.acquit(before.run_id)
+        except KslError:
             return
         finally:
             unsubscribe()

@@ -65,6 +65,9 @@ class MemoryStore:
     async def suspects(self) -> dict[str, int]:
         return {}
 
+    async def acquit(self, run_id: str) -> None:
+        return None  # no process ever died over this log
+
     def _commit(self) -> None:
         changes, self._pending = self._pending, []
         if self._refusal is not None:

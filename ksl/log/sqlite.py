@@ -16,7 +16,7 @@ from ksl.log.mishaps import read_mishap
 from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats
-from ksl.log.suspects import mark_closed
+from ksl.log.suspects import acquit, mark_closed
 from ksl.log.writer import Writer
 from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -105,6 +105,9 @@ class SqliteStore:
 
     async def suspects(self) -> dict[str, int]:
         return dict(self._suspects)
+
+    async def acquit(self, run_id: str) -> None:
+        await self._writes.ask(lambda connection: acquit(connection, run_id))
 
     async def run(self, run_id: str) -> RunRow | None:
         return await self._reader.run(run_id)

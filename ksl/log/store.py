@@ -118,6 +118,10 @@ class Store(Protocol):
         """
         ...
 
+    async def acquit(self, run_id: str) -> None:
+        """Forgets the deaths that a run is suspected of."""
+        ...
+
     async def run(self, run_id: str) -> RunRow | None: ...
 
     async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:

@@ -43,6 +43,10 @@ def mark_open(connection: sqlite3.Connection, boot: str) -> dict[str, int]:
     return suspects
 
 
+def acquit(connection: sqlite3.Connection, run_id: str) -> None:
+    connection.execute("UPDATE run SET deaths = 0, death_seq = -1 WHERE run_id = ?", (run_id,))
+
+
 def mark_closed(connection: sqlite3.Connection) -> None:
     _put(connection, "clean", 1)
 

@@ -233,6 +233,22 @@ async def test_deaths_of_a_running_run_are_counted_until_it_makes_progress(path:
     ]
 
 
+async def test_a_run_that_is_acquitted_is_counted_from_the_beginning(path: Path) -> None:
+    store = await SqliteStore.open(path, boot="b0")
+    await put(store, *(Change(name, [event(name, 1)], run=run(name)) for name in ("long", "deadly")))
+    await abandon(store)
+    for boot in range(1, 3):
+        store = await SqliteStore.open(path, boot=f"b{boot}")
+        if boot == 2:
+            await store.acquit("long")
+        await abandon(store)
+
+    store = await SqliteStore.open(path, boot="b3")
+
+    assert await store.suspects() == {"long": 1, "deadly": 3}
+    await store.close()
+
+
 async def test_after_a_clean_close_nobody_is_a_suspect(path: Path) -> None:
     store = await SqliteStore.open(path, boot="b1")
     await put(store, Change("r1", [event("r1", 1)], run=run("r1")))
