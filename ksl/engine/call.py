@@ -51,11 +51,13 @@ class Call(RunFuture):
         self.decode = decode
         self.code = code
         self.lasti = lasti
+        run.made[id] = self
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Any = None) -> None:
         # Whoever waits for a future adds a callback first: await, gather, wait, shield, TaskGroup.
         if not self.asked and not self.done():
             self.asked = True
+            self.run.made.pop(self.id, None)
             self.run.ask(self)
         super().add_done_callback(fn, context=context)
 
@@ -87,3 +89,4 @@ class Call(RunFuture):
     def close(self) -> None:
         """As coroutines have it: a call that was never waited for and never will be."""
         self.asked = True
+        self.run.made.pop(self.id, None)

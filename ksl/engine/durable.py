@@ -21,6 +21,7 @@ class Durable(Protocol):
 
     run_id: str
     now_ms: int  # the time of the newest event delivered
+    made: dict[str, Call]  # step calls that nothing has waited for
     attempt_was_read: bool  # the body knows which attempt of the run it is, and may act on it
 
     @property

@@ -90,6 +90,10 @@ def conclude(run: Run) -> None:
     """The body ended: the run succeeded, failed, was cancelled, or its attempt is to be followed by another."""
     main = run.main
     assert main is not None
+    for call in run.made.values():
+        # A coroutine would warn of it; the step silently did not run.
+        said = f"step {call.id} was called at {call.line} and never awaited, so it did not run"
+        run.log.warning(said, fix="write `await` before the call")
     for call in list(run.asked.values()):
         run.forget(call)
     error: BaseException | None
@@ -97,6 +101,8 @@ def conclude(run: Run) -> None:
         error = main.exception()
     except asyncio.CancelledError as cancelled:
         error = cancelled
+    if error is not None:
+        error = failures.told_apart(error)
     if run.timed_out and not run.cancel_requested:
         error = RunTimedOut(
             f"run {run.run_id} took longer than the timeout of workflow {run.workflow.slug} "

@@ -14,7 +14,15 @@ from typing import Any, cast
 
 import msgspec
 
-from ksl.errors import FatalError, HookRejected, HookTimeout, KslError, StepFailed, StepInterrupted
+from ksl.errors import (
+    FatalError,
+    HookRejected,
+    HookTimeout,
+    KslError,
+    RealIoInBody,
+    StepFailed,
+    StepInterrupted,
+)
 from ksl.records import Event, Meta
 
 Json = dict[str, Any]
@@ -127,6 +135,15 @@ def timed_out(error: BaseException) -> bool:
 
 def failure_meta(error: BaseException, **fields: Any) -> Meta:
     return Meta(fatal=isinstance(error, FatalError), **fields)
+
+
+def told_apart(error: BaseException) -> BaseException:
+    """What ksl itself has to say, where a library wrapped it: a group's text names no line and no cure."""
+    if not isinstance(error, KslError):
+        for each in _family(error):
+            if isinstance(each, RealIoInBody):
+                return each
+    return error
 
 
 def _family(error: BaseException) -> Iterator[BaseException]:

@@ -77,6 +77,7 @@ class Run:
         self.main: RunTask | None = None
         self.loop: RunLoop | None = None
         self.active = 0  # actions asked for and neither settled nor in backoff
+        self.made: dict[str, Call] = {}  # calls that nothing has waited for
         self.asked: dict[str, Call] = {}
         self.hooks: dict[str, HookState] = {}
         self.attempts = history.attempts
@@ -177,6 +178,7 @@ class Run:
         if self.loop is not None:
             ending.close_tasks(self.loop)
             self.loop.let_go()
+        self.made.clear()
         self.asked.clear()
         self.hooks.clear()
         self.wanted.clear()
