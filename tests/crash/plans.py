@@ -69,7 +69,7 @@ def few_sweeps(rng: Random) -> Iterator[Plan]:
 
 def random_kills(rng: Random, count: int) -> Iterator[Plan]:
     for _ in range(count):
-        yield Kills(rng.choice(list(RUNS)), random_points(rng, 9), rng.choice(("full", "process")))
+        yield Kills(rng.choice(list(RUNS)), random_points(rng, 5), rng.choice(("full", "process")))
 
 
 def random_programs(rng: Random, count: int, *, trials: int) -> Iterator[Plan]:
@@ -93,7 +93,7 @@ def faults() -> Iterator[Plan]:
         yield Sweep(workflow, "pwrite64:signal=KILL:when={k}", step=3)
         yield Sweep(workflow, "pwrite64:signal=KILL:when={k}", durability="process", step=3)
         yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}")
-        yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}+", step=2)
+        yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}+")
 
 
 def few_faults() -> Iterator[Plan]:

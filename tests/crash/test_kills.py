@@ -38,11 +38,11 @@ def test_whatever_kills_a_run_nothing_acknowledged_is_lost_and_it_ends_as_it_wou
     assert not report.violations
     assert report.skipped == 0
     trials = Counter(record.family for record in report.disturbed)
-    assert trials["sweep"] >= 50
-    assert trials["random"] >= 30
-    assert trials["programs"] >= 30
+    assert trials["sweep"] >= 40
+    assert trials["random"] >= 10
+    assert trials["programs"] >= 20
     assert trials["serve"] >= 10
-    assert report.kills >= 180
+    assert report.kills >= 100
     # Steps were cut off: otherwise the points would not be where it hurts.
     assert any(extra for record in report.disturbed for extra in record.extra_in_sequence)
     if strace.why_not() is None:
