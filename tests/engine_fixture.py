@@ -259,7 +259,12 @@ class World:
             appended = len(self.changes)
             await self._store.flush()
             await asyncio.sleep(0)
-            busy = loop._ready or engine._loading or self.runtime._advancing.tasks or len(self.changes) != appended
+            busy = (
+                loop._ready
+                or engine._loading
+                or self.runtime._advancing.tasks
+                or len(self.changes) != appended
+            )
             if not busy and self._acting() > 0:
                 await asyncio.sleep(0.0005)  # a thread, or an action with a timeout of real milliseconds
                 busy = True

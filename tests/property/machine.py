@@ -223,7 +223,12 @@ class Machine:
             await self.store.flush()
             await asyncio.sleep(0)
             engine = self.runtime.engine
-            busy = loop._ready or engine._loading or self.runtime._advancing.tasks or self.store.appended != before
+            busy = (
+                loop._ready
+                or engine._loading
+                or self.runtime._advancing.tasks
+                or self.store.appended != before
+            )
             quiet = 0 if busy else quiet + 1
 
     async def next_life(self) -> None:
