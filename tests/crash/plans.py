@@ -90,8 +90,8 @@ def servings(rng: Random, count: int, *, sweep: int) -> Iterator[Plan]:
 def faults() -> Iterator[Plan]:
     """For machines with strace."""
     for workflow in RUNS:
-        yield Sweep(workflow, "pwrite64:signal=KILL:when={k}", step=3)
-        yield Sweep(workflow, "pwrite64:signal=KILL:when={k}", durability="process", step=3)
+        yield Sweep(workflow, "pwrite64:signal=KILL:when={k}")
+        yield Sweep(workflow, "pwrite64:signal=KILL:when={k}", durability="process")
         yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}")
         yield Sweep(workflow, "fsync,fdatasync:error=EIO:when={k}+")
 
