@@ -76,20 +76,10 @@ class Body:
         data = action.arguments.encode(args, kwargs)
         if len(data) > self._info.payload_max:
             raise _too_large(f"the input of step {id}", data, self._info.payload_max)
-        call = Call(
-            loop=self._loop,
-            run=self._durable,
-            id=id,
-            kind="action",
-            callee=slug,
-            input=data,
-            decode=action.output.decode,
-            code=frame.f_code,
-            lasti=frame.f_lasti,
-        )
-        call.action = action
-        call.scope = scope
-        return call
+        return Call(
+            self._loop, self._durable, id, "action", slug, data, action.output.decode, frame.f_code, frame.f_lasti,
+            action=action, scope=scope,
+        )  # fmt: skip
 
     def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]:
         if self.halted:
@@ -106,16 +96,9 @@ class Body:
         if len(data) > self._info.payload_max:
             raise _too_large(f"the input of step {id}", data, self._info.payload_max)
         call = Call(
-            loop=self._loop,
-            run=self._durable,
-            id=id,
-            kind="workflow",
-            callee=slug,
-            input=data,
-            decode=workflow.output.decode,
-            code=frame.f_code,
-            lasti=frame.f_lasti,
-        )
+            self._loop, self._durable, id, "workflow", slug, data, workflow.output.decode, frame.f_code,
+            frame.f_lasti,
+        )  # fmt: skip
         scope = Scope(workflow, table, prefix=f"{id}/")
         call.start = lambda: self._start_inside(call, workflow, scope)
         return call
@@ -125,17 +108,8 @@ class Body:
             return self.stand_still()
         id, _ = step_id(self._loop, frame, slug="sleep", what="ctx.sleep")
         moment = isinstance(wanted, datetime)
-        call = Call(
-            loop=self._loop,
-            run=self._durable,
-            id=id,
-            kind="sleep",
-            callee="sleep",
-            input=msgspec.json.encode({"until": wanted.astimezone(UTC)} if moment else {"seconds": wanted}),
-            decode=None,
-            code=frame.f_code,
-            lasti=frame.f_lasti,
-        )
+        data = msgspec.json.encode({"until": wanted.astimezone(UTC)} if moment else {"seconds": wanted})
+        call = Call(self._loop, self._durable, id, "sleep", "sleep", data, None, frame.f_code, frame.f_lasti)
         if moment:
             call.due_ms = -int(-wanted.timestamp() * 1000 // 1)  # rounded up: never early
         else:

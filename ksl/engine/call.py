@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     from ksl.define.action import Action
     from ksl.engine.durable import Durable
 
+# Under its own name: looking it up through `super()` takes as long as calling it.
+_add_done_callback = RunFuture.add_done_callback
 CallKind = Literal["action", "workflow", "sleep"]
 
 
 class Call(RunFuture):
     """What `.run(...)` returns inside a body. To type checkers it is a coroutine; to asyncio a future."""
 
-    # Set where they differ; here since a run makes many calls.
-    asked = False
-    after = 0  # seq of the newest event the body had seen when it asked
-    action: Action[Any, Any] | None = None
-    scope: str | None = None  # where credentials are looked up, if pinned
-    task: RunTask | None = None  # a sub-workflow's body
-    start: Callable[[], RunTask] | None = None  # makes it
-    due_s: float | None = None  # a sleep's duration, or
-    due_ms: int | None = None  # the moment it ends
+    __slots__ = (
+        "action",
+        "after",
+        "asked",
+        "callee",
+        "code",
+        "decode",
+        "due_ms",
+        "due_s",
+        "id",
+        "input",
+        "kind",
+        "lasti",
+        "run",
+        "scope",
+        "start",
+        "task",
+    )
 
     def __init__(
-        self,
-        *,
-        loop: RunLoop,
-        run: Durable,
-        id: str,
-        kind: CallKind,
-        callee: str,
-        input: bytes,
-        decode: Callable[[bytes], Any] | None,
-        code: CodeType,
-        lasti: int,
-    ) -> None:
+        self, loop: RunLoop, run: Durable, id: str, kind: CallKind, callee: str, input: bytes,
+        decode: Callable[[bytes], Any] | None, code: CodeType, lasti: int, *,
+        action: Action[Any, Any] | None = None, scope: str | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(loop=loop)
         self.run = run
         self.id = id
@@ -51,6 +54,14 @@ class Call(RunFuture):
         self.decode = decode
         self.code = code
         self.lasti = lasti
+        self.action = action
+        self.scope = scope  # where credentials are looked up, if pinned
+        self.asked = False
+        self.after = 0  # seq of the newest event the body had seen when it asked
+        self.task: RunTask | None = None  # a sub-workflow's body
+        self.start: Callable[[], RunTask] | None = None  # makes it
+        self.due_s: float | None = None  # a sleep's duration, or
+        self.due_ms: int | None = None  # the moment it ends
         run.made[id] = self
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Any = None) -> None:
@@ -59,7 +70,7 @@ class Call(RunFuture):
             self.asked = True
             self.run.made.pop(self.id, None)
             self.run.ask(self)
-        super().add_done_callback(fn, context=context)
+        _add_done_callback(self, fn, context=context)
 
     def cancel(self, msg: Any | None = None) -> bool:
         if self.done():

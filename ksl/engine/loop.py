@@ -20,6 +20,8 @@ from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import msgspec
+
 from ksl.define.seam import here
 from ksl.errors import RealIoInBody, RunawayBody
 
@@ -34,6 +36,8 @@ HANDLES_MAX = 100_000  # in one drain: more is an endless loop that waits for no
 class RunFuture(asyncio.Future[Any]):
     """A future that hashes by creation order: asyncio keeps futures in sets, whose order must replay."""
 
+    __slots__ = ("_order",)  # no dict: one is made for every step
+
     def __init__(self, *, loop: RunLoop) -> None:
         loop.order += 1
         self._order = loop.order
@@ -46,6 +50,8 @@ class RunFuture(asyncio.Future[Any]):
 class RunTask(asyncio.Task[Any]):
     """A task of a body. `place` counts the tasks that each parent made: "" for the body itself, then "0",
     "1", "1.0" ...; `scope` says whose call sites its step calls are looked up in."""
+
+    __slots__ = ("_order", "children", "place", "scope")
 
     def __init__(
         self, coro: Coroutine[Any, Any, Any], *, loop: RunLoop, name: str | None, context: Variables | None,
@@ -62,16 +68,13 @@ class RunTask(asyncio.Task[Any]):
         return self._order
 
 
-class RunHandle:
+class RunHandle(msgspec.Struct, eq=False):
     """A callback that is ready. asyncio's own handle asks twice as much for what is not needed here."""
 
-    __slots__ = ("args", "callback", "context", "is_cancelled")
-
-    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Variables) -> None:
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.is_cancelled = False
+    callback: Callable[..., Any]
+    args: tuple[Any, ...]
+    context: Variables
+    is_cancelled: bool = False
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -80,31 +83,20 @@ class RunHandle:
         return self.is_cancelled
 
 
-class RunTimer(RunHandle):
+class RunTimer(RunHandle, eq=False, kw_only=True):
     """A timer of a body; `step` is its id once it is durable."""
 
-    __slots__ = ("_loop", "_when_s", "step")
-
-    def __init__(
-        self,
-        when_s: float,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        loop: RunLoop,
-        context: Variables,
-    ) -> None:
-        super().__init__(callback, args, context)
-        self._loop = loop
-        self._when_s = when_s
-        self.step: str | None = None
+    loop: RunLoop
+    when_s: float
+    step: str | None = None
 
     def when(self) -> float:
-        return self._when_s
+        return self.when_s
 
     def cancel(self) -> None:
         if not self.is_cancelled:
-            self._loop.timer_cancelled(self)
-        super().cancel()
+            self.loop.timer_cancelled(self)
+        self.is_cancelled = True
 
 
 class RunLoop:
@@ -254,7 +246,8 @@ class RunLoop:
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Variables | None = None
     ) -> RunTimer:
-        handle = RunTimer(when, callback, args, self, copy_context() if context is None else context)
+        variables = copy_context() if context is None else context
+        handle = RunTimer(callback, args, variables, loop=self, when_s=when)
         self._run.timer_wanted(handle, max(when - self._now_s, 0.0))
         return handle
 
@@ -311,16 +304,6 @@ class RunLoop:
         place = f"{place}.generator" if place else "generator"
         RunTask(_close(generator), loop=self, name=None, context=None, scope=scope, place=place)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        what = _REFUSED.get(name, f"loop.{name}")
-
-        def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-            self.refuse(what)
-
-        return refuse
-
     def refuse(self, what: str, *, line: str | None = None) -> NoReturn:
         raise RealIoInBody(
             refusal(what, line or (self._run.body_line() if self._run is not None else "a body that is gone"))
@@ -354,6 +337,19 @@ _REFUSED = {
     "run_until_complete": "an event loop of its own",
     "run_forever": "an event loop of its own",
 }
+
+
+def _refuser(what: str) -> Callable[..., NoReturn]:
+    def refuse(self: RunLoop, *_args: Any, **_kwargs: Any) -> NoReturn:
+        self.refuse(what)
+
+    return refuse
+
+
+# Not `__getattr__`: a class that has one pays for it at every attribute that it does have.
+for _name in {*dir(asyncio.AbstractEventLoop), *dir(asyncio.SelectorEventLoop)}:
+    if not _name.startswith("__") and not hasattr(RunLoop, _name):
+        setattr(RunLoop, _name, _refuser(_REFUSED.get(_name, f"loop.{_name}")))
 
 
 def _first_iteration(generator: AsyncGenerator[Any, Any]) -> None:
