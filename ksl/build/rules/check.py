@@ -6,17 +6,19 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ksl.build import kinds
+from ksl.build.canvas import Canvas, canvas_of
 from ksl.build.failure import relative
-from ksl.build.rules.diagnostic import Diagnostic, Finding, Lines
+from ksl.build.rules.diagnostic import Diagnostic, Finding, Lines, Severity
 from ksl.build.rules.malformed_definition import MalformedDefinition
 from ksl.build.rules.reading import Reading
 from ksl.build.rules.registry import all_rules
+from ksl.build.rules.silent_loss import SilentLoss
 from ksl.build.source import SourceFile, wrapped_chain
 from ksl.define.context import Context
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ksl.build.discover import Project
     from ksl.build.rules.rule import Rule
 
+_WEIGHT: dict[Severity, int] = {"information": 0, "warning": 1, "error": 2}
 _IGNORE = re.compile(r"#\s*ksl:\s*ignore\[([A-Z0-9,\s]+)\]")
 
 
@@ -42,13 +45,22 @@ def check(project: Project) -> list[Diagnostic]:
 
 def check_file(file: Reading) -> list[Diagnostic]:
     by_node: dict[ast.AST, Diagnostic] = {}
-    for rule in all_rules():
-        for finding in rule.findings(file):
+
+    def tell(rule: Rule, findings: Iterable[Finding]) -> None:
+        for finding in findings:
             diagnostic = _diagnostic(rule, finding, file=file.file, lines=file.lines)
             known = by_node.get(finding.node)
             # Rules come in the order of their codes; an error counts for more than a warning.
-            if known is None or (known.severity, diagnostic.severity) == ("warning", "error"):
+            if known is None or _WEIGHT[known.severity] < _WEIGHT[diagnostic.severity]:
                 by_node[finding.node] = diagnostic
+
+    for rule in all_rules():
+        tell(rule, rule.findings(file))
+    told: dict[ast.AST, Severity] = {
+        node: each.severity for node, each in by_node.items() if each.severity != "information"
+    }
+    lost = SilentLoss()
+    tell(lost, list(lost.findings_beside(file, told)))
     ignored = _ignored(file.source.text)
     return [
         each
@@ -103,6 +115,7 @@ def _ignored(text: str) -> dict[int, frozenset[str]]:
 def _readings(project: Project) -> list[Reading]:
     bodies = _by_file(list(project.workflows.values()))
     actions = _by_file(list(project.actions.values()))
+    drawn, undrawn = _canvases(project)
     readings: list[Reading] = []
     for path, module in _modules(project).items():
         source = _source(project, path)
@@ -122,9 +135,23 @@ def _readings(project: Project) -> list[Reading]:
                     actions=actions.get(path, []),
                     kind_of=kinds.kind_of,
                     is_context=Context,
+                    canvases=[canvas for canvas in drawn.values() if canvas.source.path == path],
+                    undrawn=undrawn.get(path, []),
                 )
             )
     return readings
+
+
+def _canvases(project: Project) -> tuple[dict[str, Canvas], dict[str, list[FunctionType]]]:
+    """By workflow; and by file the functions of those that are too deep to draw."""
+    drawn: dict[str, Canvas] = {}
+    undrawn: list[Any] = []
+    for slug in project.tables:
+        try:
+            drawn[slug] = canvas_of(project, slug)
+        except RecursionError:
+            undrawn.append(project.workflows[slug])
+    return drawn, _by_file(undrawn)
 
 
 def _modules(project: Project) -> dict[str, ModuleType]:

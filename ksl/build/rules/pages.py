@@ -6,8 +6,15 @@ import inspect
 import sys
 from pathlib import Path
 
+from ksl.build.rules.diagnostic import Severity
 from ksl.build.rules.registry import all_rules
 from ksl.build.rules.rule import EXAMPLE_FILE, Rule, example_files, unmarked
+
+_SEVERITIES: dict[Severity, str] = {
+    "error": "This is an error.",
+    "warning": "This is a warning.",
+    "information": "This is for your information: it never makes a build fail.",
+}
 
 
 def pages() -> dict[str, str]:
@@ -18,13 +25,13 @@ def pages() -> dict[str, str]:
 def _page(rule: Rule) -> str:
     ignored = (
         f"\nA comment on the line silences it: `# ksl: ignore[{rule.code}] reason`.\n"
-        if rule.severity == "warning"
+        if rule.severity != "error"
         else ""
     )
     return (
         f"# {rule.code} {rule.title}\n\n"
         f"{inspect.getdoc(rule)}\n\n"
-        f"This is {'an error' if rule.severity == 'error' else 'a warning'}.\n{ignored}\n"
+        f"{_SEVERITIES[rule.severity]}\n{ignored}\n"
         f"## What to do\n{rule.fix}\n\n"
         f"Before:\n\n{_code(rule.bad)}\n\nAfter:\n\n{_code(rule.good)}\n"
     )
@@ -45,7 +52,7 @@ def _index() -> str:
         "# Rules\n\n"
         "`ksl build` reads the source of every module that it imports, without running it, and says where a\n"
         "workflow would lose a step, repeat it, or could not be drawn. Errors make it exit 1, and warnings do\n"
-        "with `--strict`.\n\n"
+        "with `--strict`. What is for information only never does.\n\n"
         "A warning is silenced on its own line by a comment, `# ksl: ignore[CODE] reason`; several codes are\n"
         "separated by commas. Errors cannot be silenced.\n\n"
         "| code | is | what is wrong |\n|---|---|---|\n" + "".join(rows)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import FunctionType
 from typing import Literal, TypeGuard
 
+from ksl.build.canvas.blocks import Canvas, Range
 from ksl.build.names import CONTEXT, UNKNOWN, Binding, Names, Scope, bindings, target_names
 from ksl.build.rules.diagnostic import Lines
 from ksl.build.site import DefinitionKind, KindOf, Site, SiteKind
@@ -37,7 +38,8 @@ class Step:
 
 
 class Reading:
-    """One file. `sites` are those of its workflows; `bodies` the functions of workflows, and `actions` of actions."""
+    """One file. `sites` are those of its workflows, `canvases` what is drawn of them, `undrawn` the functions of
+    those that could not be; `bodies` the functions of workflows, and `actions` of actions."""
 
     def __init__(
         self,
@@ -50,6 +52,8 @@ class Reading:
         actions: list[FunctionType],
         kind_of: KindOf,
         is_context: object,
+        canvases: Sequence[Canvas] = (),
+        undrawn: Sequence[FunctionType] = (),
     ) -> None:
         self.source = source
         self.lines = Lines(source.text)
@@ -73,6 +77,8 @@ class Reading:
         self._sites = {(site.end_line, site.end_col): site for site in sites}
         self.steps = list(self._steps())
         self.has_workflows = bool(self.bodies)
+        self.canvases = canvases
+        self.undrawn = self._definitions([*undrawn])
 
     # The tree
 
@@ -207,6 +213,12 @@ class Reading:
         """Steps of the canvas that are known to be one."""
         return (step for step in self.steps if step.where == "drawn" and step.kind != "dynamic")
 
+    def call_at(self, at: Range) -> ast.Call | None:
+        return self._calls.get(at)
+
+    def step_at(self, at: Range) -> Step | None:
+        return self._steps_by_call.get(self._calls.get(at))
+
     def runs_steps(self, node: ast.AST) -> bool:
         """True where a step, or a helper with steps, is called in or below the node."""
         return any(
@@ -214,6 +226,14 @@ class Reading:
             for each in self.within(node)
             if isinstance(each, ast.Call)
         )
+
+    @cached_property
+    def _calls(self) -> dict[Range, ast.Call]:
+        return {Range.of(node): node for node in self.nodes if isinstance(node, ast.Call)}
+
+    @cached_property
+    def _steps_by_call(self) -> dict[ast.Call | None, Step]:
+        return {step.call: step for step in self.steps}
 
     @cached_property
     def _bodies_set(self) -> set[ast.AST]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ksl.build.rules.diagnostic import Diagnostic
+from ksl.build.rules.diagnostic import Diagnostic, Severity
 from ksl.build.rules.registry import all_rules
 
 Json = dict[str, Any]
@@ -21,9 +21,9 @@ def as_text(each: Diagnostic) -> str:
     shown = each.source.strip()
     gap = "".join(char if char == "\t" else " " * _width(char) for char in before[margin:])
     carets = "^" * max(sum(_width(char) for char in meant.rstrip()), 1)
-    warning = "warning: " if each.severity == "warning" else ""
+    severity = "" if each.severity == "error" else f"{each.severity}: "
     return (
-        f"{each.file}:{each.line}:{each.col} {each.code} {warning}{each.message}\n"
+        f"{each.file}:{each.line}:{each.col} {each.code} {severity}{each.message}\n"
         f"    {shown}\n    {gap}{carets}\n    fix: {each.fix}"
     )
 
@@ -38,7 +38,8 @@ def as_github(each: Diagnostic) -> str:
         f",col={each.col},endColumn={each.end_col - 1}" if each.line == each.end_line else f",col={each.col}"
     )
     place = f"file={_property(each.file)},line={each.line},endLine={each.end_line}{columns}"
-    return f"::{each.severity} {place},title={each.code}::{_data(f'{each.message}. fix: {each.fix}')}"
+    kind = "notice" if each.severity == "information" else each.severity
+    return f"::{kind} {place},title={each.code}::{_data(f'{each.message}. fix: {each.fix}')}"
 
 
 def as_sarif(diagnostics: Sequence[Diagnostic], *, version: str) -> Json:
@@ -50,7 +51,7 @@ def as_sarif(diagnostics: Sequence[Diagnostic], *, version: str) -> Json:
         rule.code: {
             "shortDescription": {"text": rule.title},
             "help": {"text": rule.fix},
-            "defaultConfiguration": {"level": rule.severity},
+            "defaultConfiguration": {"level": _level(rule.severity)},
         }
         for rule in rules
     }
@@ -63,7 +64,7 @@ def as_sarif(diagnostics: Sequence[Diagnostic], *, version: str) -> Json:
         {
             "ruleId": each.code,
             "ruleIndex": codes.index(each.code),
-            "level": each.severity,
+            "level": _level(each.severity),
             "message": {"text": f"{each.message}. fix: {each.fix}" if each.fix else each.message},
             "locations": [
                 {
@@ -88,6 +89,10 @@ def as_sarif(diagnostics: Sequence[Diagnostic], *, version: str) -> Json:
             {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results},
         ],
     }
+
+
+def _level(severity: Severity) -> str:
+    return "note" if severity == "information" else severity
 
 
 def _width(char: str) -> int:

@@ -66,7 +66,7 @@ class Found:
     diagnostics: list[Diagnostic]
 
     def fails(self, *, strict: bool) -> bool:
-        return bool(self.problems or self.of("error") or (strict and self.diagnostics))
+        return bool(self.problems or self.of("error") or (strict and self.of("warning")))
 
     def untold(self) -> list[Json]:
         """The problems that no diagnostic tells of."""
@@ -123,7 +123,9 @@ def _emit(project: Project, found: Found, runs: list[Json] | None, *, ok: bool, 
                     "workflows": sorted(project.workflows),
                     "actions": sorted(project.actions),
                     "errors": found.errors(),
-                    "warnings": [report.as_json(each) for each in found.of("warning")],
+                    "warnings": [
+                        report.as_json(each) for each in found.diagnostics if each.severity != "error"
+                    ],
                 }
                 | ({} if runs is None else {"runs": runs})
             )
