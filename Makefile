@@ -84,7 +84,7 @@ lock:
 	@rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --build-deps-for editable --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
+	$(COMPILE) --extra dev --extra oauth --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
 	  pyproject.toml
 	@rm -rf $(VENV)/lock
 
