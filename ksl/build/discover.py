@@ -63,8 +63,19 @@ class Project:
         """A short hash of the source of a workflow's file and of the files of the workflows it runs."""
         if slug not in self.tables:
             raise UnknownWorkflow(f"this project has no workflow {slug!r}.")
-        versions = {(relative(table.file, self.folder), table.version) for table in self._reached(slug)}
+        versions = {(relative(table.file, self.folder), table.version) for table in self.reached(slug)}
         return hashlib.sha256(repr(sorted(versions)).encode()).hexdigest()[:12]
+
+    def reached(self, slug: str) -> list[SiteTable]:
+        """The tables of a workflow, which comes first, and of those that it runs inside."""
+        reached = {slug: self.tables[slug]}
+        pending = [slug]
+        while pending:
+            for site in self.tables[pending.pop()].sites:
+                if site.kind == "workflow" and site.callee in self.tables and site.callee not in reached:
+                    reached[site.callee] = self.tables[site.callee]
+                    pending.append(site.callee)
+        return list(reached.values())
 
     def raise_if_broken(self) -> None:
         """Errors: ImportFailed for the modules that did not load, else DuplicateSlug."""
@@ -79,16 +90,6 @@ class Project:
             raise DuplicateSlug(
                 f"{_count(len(self.duplicates), 'slug')} used twice:{lines}\nRename one of each."
             )
-
-    def _reached(self, slug: str) -> list[SiteTable]:
-        reached = {slug: self.tables[slug]}
-        pending = [slug]
-        while pending:
-            for site in self.tables[pending.pop()].sites:
-                if site.kind == "workflow" and site.callee in self.tables and site.callee not in reached:
-                    reached[site.callee] = self.tables[site.callee]
-                    pending.append(site.callee)
-        return list(reached.values())
 
 
 def discover(

@@ -84,8 +84,8 @@ async def charge(ctx: ActionContext, cents: int) -> int:
 async def chain(input: int) -> list[str]:
     said = []
     for number in range(input):
-        said.append(await note.run(text=f"a{number}"))
-        said.append(await plain.run(text=said[-1]))
+        noted = await note.run(text=f"a{number}")
+        said += [noted, await plain.run(text=noted)]
     return said
 
 
@@ -138,7 +138,8 @@ async def branches(input: int) -> list[list[str]]:
 
 @workflow
 async def inner(input: str) -> str:
-    return await plain.run(text=loudly(await note.run(text=input)))
+    noted = await note.run(text=input)
+    return await plain.run(text=loudly(noted))
 
 
 def loudly(text: str) -> str:

@@ -41,7 +41,7 @@ async def order(amounts: list[int]) -> list[str]:
     fix = "Write a `for` loop with the step as a statement of its own."
 
     def findings(self, file: Reading) -> Iterator[Finding]:
-        for step in file.drawn_steps():
-            around = comprehension_around(file, step.call)
-            if around is not None and isinstance(file.parents[step.call], ast.Await):
-                yield Finding(around, f"{step.name} stands in a comprehension: drawn as one block", self.fix)
+        for call, name in file.drawn_calls():
+            around = comprehension_around(file, call)
+            if around is not None and isinstance(file.parents[call], ast.Await):
+                yield Finding(around, f"{name} stands in a comprehension: drawn as one block", self.fix)

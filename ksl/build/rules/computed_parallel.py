@@ -44,10 +44,10 @@ async def order(amounts: list[int]) -> list[str]:
     fix = "Use `bounded(n, [...])` of ksl, a literal gather, or a `for` loop."
 
     def findings(self, file: Reading) -> Iterator[Finding]:
-        for step in file.drawn_steps():
-            around = comprehension_around(file, step.call)
-            if around is not None and not isinstance(file.parents[step.call], ast.Await):
-                takers = [file.resolve(call.func) for call in calls_around(file, around)]
+        for call, _ in file.drawn_calls():
+            around = comprehension_around(file, call)
+            if around is not None and not isinstance(file.parents[call], ast.Await):
+                takers = [file.resolve(taker.func) for taker in calls_around(file, around)]
                 if bounded not in takers and as_completed not in takers:
                     yield self._finding(around)
         for node in file.drawn_nodes:

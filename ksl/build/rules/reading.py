@@ -216,6 +216,17 @@ class Reading:
     def call_at(self, at: Range) -> ast.Call | None:
         return self._calls.get(at)
 
+    def drawn_calls(self) -> Iterator[tuple[ast.Call, str]]:
+        """The calls of steps, and of helpers with steps, that the canvas should show, with what they call."""
+        for step in self.drawn_steps():
+            yield step.call, step.name
+        for helper, names in self.helpers.items():
+            if self.has_steps(helper):
+                for name in names:
+                    parent = self.parents[name]
+                    if isinstance(parent, ast.Call) and parent.func is name and self.stands_in_drawn(parent):
+                        yield parent, f"{helper.name}()"
+
     def step_at(self, at: Range) -> Step | None:
         return self._steps_by_call.get(self._calls.get(at))
 

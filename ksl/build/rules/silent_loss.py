@@ -13,7 +13,8 @@ from ksl.define.parallel import as_completed
 
 class SilentLoss(Rule):
     """Every step call of a workflow is on its canvas, or another rule says why it is not. This rule is for
-    the rest: code that nothing leads to, as after a `return`, and whatever the canvas cannot read.
+    the rest: code that nothing leads to, as after a `return`, and whatever the canvas cannot read. A step that
+    is only hidden in an opaque block, and lights with it, is a warning.
     """
 
     code = "KSL006"
@@ -66,8 +67,10 @@ async def order(amount: int) -> str:
                 if isinstance(block, Opaque) and not _is_whole(file, block):
                     for step in map(file.step_at, (hidden.at for hidden in block.steps)):
                         if step is not None and not _is_told(file, block, step, places):
-                            message = f"{step.name} is not drawn, and no other rule says why"
-                            yield Finding(step.call, message, self.fix)
+                            message = (
+                                f"{step.name} is hidden in a block of the canvas that no other rule explains"
+                            )
+                            yield Finding(step.call, message, self.fix, severity="warning")
 
 
 def _is_told(file: Reading, block: Opaque, step: Step, places: list[Range]) -> bool:
