@@ -171,6 +171,104 @@ class SourceMissing(FixCode):
     code = "KSL209"
 
 
+# --- KSL3xx triggers: 300 common and webhooks, 320 cron, 330 polls, 340 verification -----------------
+
+
+class UnknownTrigger(FixRequest):
+    """No source has this slug, or none listens at this endpoint."""
+
+    code = "KSL300"
+
+
+class MalformedTrigger(FixCode):
+    """A source or an attachment was given something that can never fire."""
+
+    code = "KSL301"
+
+
+class AgentsUnavailable(FixCode):
+    """A source was attached to an agent, which this version cannot start."""
+
+    code = "KSL302"
+
+
+class DeliveryUnverified(FixRequest):
+    """A delivery could not be verified. Nothing was started."""
+
+    code = "KSL303"
+
+
+class DeliveryConflict(FixRequest):
+    """A delivery's id was used before with another body."""
+
+    code = "KSL304"
+
+
+class FiringFailed(FixCode):
+    """A filter or transform raised, or what came of it fits no workflow, so no run was started."""
+
+    code = "KSL305"
+
+
+class KeyTaken(FixRequest):
+    """This item, tick or delivery has fired already. Nothing was stored."""
+
+    code = "KSL306"
+
+    def __init__(self, message: str, *, source: str = "", key: str = "") -> None:
+        super().__init__(message)
+        self.source = source
+        self.key = key
+
+
+class UnknownSubscription(FixRequest):
+    """No subscription has this id."""
+
+    code = "KSL307"
+
+
+class NotSubscribable(FixRequest):
+    """The workflow does not take subscriptions, or the subscriber's name cannot be used."""
+
+    code = "KSL308"
+
+
+class TriggerDisabled(FixRequest):
+    """The source is disabled and takes no deliveries."""
+
+    code = "KSL309"
+
+
+class BadSchedule(FixCode):
+    """A schedule is not five cron fields, or never comes."""
+
+    code = "KSL320"
+
+
+class UnknownZone(FixCode):
+    """A time zone is not in the tz database."""
+
+    code = "KSL321"
+
+
+class PayloadMisfit(FixCode):
+    """The payload of a cron source is no input of a workflow that it is attached to."""
+
+    code = "KSL322"
+
+
+class PollFailed(FixCode):
+    """A poll raised, took too long, or gave something that cannot be used. Its state stays as it was."""
+
+    code = "KSL330"
+
+
+class Unverified(FixRequest):
+    """A webhook delivery does not prove who sent it. The text is the reason, for whoever runs the server."""
+
+    code = "KSL340"
+
+
 # --- KSL4xx engine and replay -----------------------------------------------------------------------
 
 
@@ -479,3 +577,64 @@ class ShuttingDown(TryAgain):
     """The server is stopping and takes no new work."""
 
     code = "KSL610"
+
+
+# --- KSL7xx credentials -----------------------------------------------------------------------------
+
+
+class MissingCredential(AskPerson):
+    """A step needs a credential that nobody has set where it is looked up."""
+
+    code = "KSL700"
+
+
+class WrongKey(AskPerson):
+    """The key at hand is not the one that the stored credentials are sealed with."""
+
+    code = "KSL701"
+
+
+class KeyUnusable(AskPerson):
+    """The key of credentials cannot be read, or is none."""
+
+    code = "KSL702"
+
+
+class UnknownCredential(FixRequest):
+    """The project defines no credential of this name, or none is set in this place."""
+
+    code = "KSL703"
+
+
+class InvalidCredential(FixRequest):
+    """The fields of a credential do not fit its model. `errors` lists `{"loc": [...], "msg": "..."}`."""
+
+    code = "KSL704"
+
+    def __init__(self, message: str, errors: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.errors = errors or []
+
+
+class CredentialDamaged(AskPerson):
+    """A stored credential is not what was stored there."""
+
+    code = "KSL705"
+
+
+class AuthorizationFailed(AskPerson):
+    """The service refused to authorize or to refresh an OAuth credential."""
+
+    code = "KSL706"
+
+
+class CredentialNotNamed(FixCode):
+    """An action asked for a credential that its decorator does not name."""
+
+    code = "KSL707"
+
+
+class ExtraMissing(FixRequest):
+    """This needs a package that is installed with one of ksl's extras."""
+
+    code = "KSL708"
