@@ -6,8 +6,10 @@ Everything a workflow file may import, and nothing else.
 # define
 from ksl.define.action import Action, ActionContext, action
 from ksl.define.context import Context, Hook
+from ksl.define.delivery import Delivery
 from ksl.define.parallel import as_completed, bounded
 from ksl.define.retry import Retry
+from ksl.define.webhook import WebhookSource
 from ksl.define.workflow import Workflow, workflow
 
 # catch and raise
@@ -27,6 +29,7 @@ __all__ = [
     "Action",
     "ActionContext",
     "Context",
+    "Delivery",
     "FatalError",
     "Hook",
     "HookRejected",
@@ -36,6 +39,7 @@ __all__ = [
     "Retry",
     "StepFailed",
     "StepInterrupted",
+    "WebhookSource",
     "Workflow",
     "action",
     "as_completed",

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ksl.log import rows
+from ksl.errors import KeyTaken
+from ksl.log import rows, trigger_tables
 from ksl.log.store import Change
+from ksl.log.trigger_rows import TriggerRows
 from ksl.records import HookRow, RunRow, TimerRow
 
 T = TypeVar("T")
@@ -71,8 +73,9 @@ def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -
     return refused
 
 
-# What a change itself can be at fault for: a `seq` that is taken, an integer beyond 64 bits, a surrogate.
+# What a change itself can be at fault for: a `seq` or key that is taken, an integer beyond 64 bits, a surrogate.
 CONTENT_ERRORS = (
+    KeyTaken,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -102,6 +105,7 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
     runs: dict[str, RunRow] = {}
     timers: dict[rows.TimerKey, TimerRow | None] = {}
     hooks: dict[bytes, HookRow] = {}
+    triggers: list[TriggerRows] = []
     event_row = rows.event_row
     for change in changes:
         for event in change.events:
@@ -114,6 +118,11 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
             timers[rows.timer_key(timer)] = timer
         for hook in change.hooks:
             hooks[hook.token_hash] = hook
+        if change.triggers is not None:
+            triggers.append(change.triggers)
+            runs.update({run.run_id: run for run in change.triggers.runs})
+    for added in triggers:
+        trigger_tables.write(cursor, added)
     if blobs:
         cursor.executemany(rows.BLOB_INSERT, blobs)
     _insert_events(cursor, events)

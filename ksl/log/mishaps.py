@@ -43,7 +43,9 @@ def read_mishap(error: sqlite3.Error, path: Path | str) -> KslError:
     )
 
 
-def refused(error: Exception, run_id: str) -> ChangeRefused:
+def refused(error: Exception, run_id: str) -> KslError:
+    if isinstance(error, KslError):
+        return error
     return ChangeRefused(
         f"run {run_id}: the log refused a change: {error}. Nothing of it was stored; other runs are not"
         " affected. This is a mistake in ksl: please report it."

@@ -73,7 +73,7 @@ class Reader:
                 found += fetch(connection, sql, (*values, before, limit + 1))
             return found
 
-        found = await self._ask(read)
+        found = await self.ask(read)
         found.sort(key=lambda row: row[0], reverse=True)
         page = found[:limit]
         more = len(found) > limit and page
@@ -91,7 +91,7 @@ class Reader:
             found.sort(key=lambda row: row[0])
             return [rows.read_run(row[1:]) for row in found]
 
-        return await self._ask(read)
+        return await self.ask(read)
 
     async def run_counts(self) -> dict[RunStatus, int]:
         return {RunStatus(status): count for status, count in await self._all(RUN_COUNTS)}
@@ -106,7 +106,7 @@ class Reader:
                     raise rows.damaged(run_id, 0, str(error)) from error
                 raise
 
-        return await self._ask(read)
+        return await self.ask(read)
 
     async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
         def read(connection: sqlite3.Connection) -> dict[str, tuple[Event, Event]]:
@@ -122,7 +122,7 @@ class Reader:
                 answer[run_id] = (events[0], events[-1])
             return answer
 
-        return await self._ask(read)
+        return await self.ask(read)
 
     async def feed(self, after: int, *, limit: int) -> list[FeedRow]:
         def read(connection: sqlite3.Connection) -> list[FeedRow]:
@@ -138,7 +138,7 @@ class Reader:
                 position = found[-1][0]
             return feed
 
-        return await self._ask(read)
+        return await self.ask(read)
 
     async def feed_end(self) -> int:
         row = await self._one(FEED_END)
@@ -175,9 +175,9 @@ class Reader:
         return found[0] if found else None
 
     async def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        return await self._ask(lambda connection: fetch(connection, sql, values))
+        return await self.ask(lambda connection: fetch(connection, sql, values))
 
-    async def _ask(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def ask(self, job: Callable[[sqlite3.Connection], T]) -> T:
         if self._link.closed:
             raise closed(self._path)
         try:

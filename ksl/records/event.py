@@ -46,6 +46,9 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     callee: str = ""  # slug of what was called
     origin: str = ""  # of a fork: the run it was made from
     seed: str = ""  # of a fork: whose random draws its history holds
+    source: str = ""  # of a run that a trigger started: the source's slug
+    firing: str = ""  # and the firing's id
+    skipped: int = 0  # and the ticks that it stands for beside its own
     reopens: tuple[str, ...] = ()  # of a failed attempt of a run: the steps whose failure reached the top
 
 
