@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from ksl.engine import ending, failures, moments
 from ksl.engine.attempts import Attempt, Attempts, Result
+from ksl.engine.codes import Codes
 from ksl.engine.history import History, read_history
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Logs
@@ -81,6 +82,7 @@ class Engine:
         self.limits = limits
         self.boot = boot
         self.workspaces_root = workspaces_root
+        self.codes = Codes(project)
         self.logs = Logs(clock)
         self.attempts = Attempts(
             clock=clock, logs=self.logs, payload_max=limits.payload, workspaces_root=workspaces_root

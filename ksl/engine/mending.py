@@ -207,6 +207,7 @@ class Mending:
             by=by,
         )
         begun = read_history(forked).has_begun
+        code = engine.codes.of(row.workflow)
         fresh = RunRow(
             run_id=forked[0].run_id,
             workflow=row.workflow,
@@ -218,10 +219,10 @@ class Mending:
             attempt=read_history(forked).attempt,
             seq=forked[-1].seq,
             subscriber=row.subscriber,
-            code_version=engine.project.code_version(row.workflow),
+            code_version=code.code_version,
             origin=run_id,
         )
-        await self._commits.store(Change(run_id=fresh.run_id, events=forked, run=fresh))
+        await self._commits.store(Change(run_id=fresh.run_id, events=forked, run=fresh, codes=[code]))
         if not begun:
             self._admit(fresh, None)
             return fresh

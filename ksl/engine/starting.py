@@ -33,7 +33,6 @@ class Starting:
         self._new_id = new_id
         self._admit = admit  # puts a queued run in line for a slot
         self._keys: dict[tuple[str, str], asyncio.Future[None]] = {}  # idempotency keys being stored
-        self._versions: dict[str, str] = {}  # of the code, which stays as it was loaded
         self._loop = asyncio.get_running_loop()
 
     async def start(
@@ -83,6 +82,7 @@ class Starting:
     ) -> RunRow:  # fmt: skip
         engine = self._engine
         now_ms = engine.clock.now_ms()
+        code = engine.codes.of(slug)
         row = RunRow(
             run_id=self._new_id(),
             workflow=slug,
@@ -92,7 +92,7 @@ class Starting:
             created_at_ms=now_ms,
             seq=1,
             subscriber=subscriber,
-            code_version=self._code_version(slug),
+            code_version=code.code_version,
             idempotency_key=key,
         )
         event = self._commits.event(row, 1, "run_created", data, Meta(by=by))
@@ -106,7 +106,9 @@ class Starting:
         def create() -> None:
             # In one callback with the admission: run_created and run_started share a commit.
             engine.store.append(
-                Change(run_id=row.run_id, events=[event], run=row, stored=done.stored, lost=lost)
+                Change(
+                    run_id=row.run_id, events=[event], run=row, codes=[code], stored=done.stored, lost=lost
+                )
             )
             if admit:
                 self._admit(row, data)
@@ -114,9 +116,3 @@ class Starting:
         self._loop.call_soon(create)
         await done.future
         return row
-
-    def _code_version(self, slug: str) -> str:
-        version = self._versions.get(slug)
-        if version is None:
-            version = self._versions[slug] = self._engine.project.code_version(slug)
-        return version

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ksl.errors import KeyTaken
-from ksl.log import rows, trigger_tables
+from ksl.log import rows
 from ksl.log.store import Change
-from ksl.log.trigger_rows import TriggerRows
-from ksl.records import HookRow, RunRow, TimerRow
+from ksl.records import CodeRow, HookRow, RunRow, TimerRow
 
 T = TypeVar("T")
 
@@ -73,9 +71,8 @@ def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -
     return refused
 
 
-# What a change itself can be at fault for: a `seq` or key that is taken, an integer beyond 64 bits, a surrogate.
+# What a change itself can be at fault for: a `seq` that is taken, an integer beyond 64 bits, a surrogate.
 CONTENT_ERRORS = (
-    KeyTaken,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -105,7 +102,7 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
     runs: dict[str, RunRow] = {}
     timers: dict[rows.TimerKey, TimerRow | None] = {}
     hooks: dict[bytes, HookRow] = {}
-    triggers: list[TriggerRows] = []
+    codes: dict[tuple[str, str], CodeRow] = {}
     event_row = rows.event_row
     for change in changes:
         for event in change.events:
@@ -118,11 +115,10 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
             timers[rows.timer_key(timer)] = timer
         for hook in change.hooks:
             hooks[hook.token_hash] = hook
-        if change.triggers is not None:
-            triggers.append(change.triggers)
-            runs.update({run.run_id: run for run in change.triggers.runs})
-    for added in triggers:
-        trigger_tables.write(cursor, added)
+        for code in change.codes:
+            codes[code.workflow, code.code_version] = code
+    if codes:
+        cursor.executemany(rows.CODE_INSERT, [msgspec.structs.astuple(code) for code in codes.values()])
     if blobs:
         cursor.executemany(rows.BLOB_INSERT, blobs)
     _insert_events(cursor, events)

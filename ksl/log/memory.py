@@ -7,14 +7,13 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from ksl.errors import KeyTaken, KslError
+from ksl.errors import KslError
 from ksl.log.cursor import place
 from ksl.log.histogram import Histogram
-from ksl.log.memory_triggers import MemoryTriggers
 from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, WorkflowSize
-from ksl.records import FINISHED, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import FINISHED, CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 
 class MemoryStore:
@@ -82,7 +81,7 @@ class MemoryStore:
             if error is None:
                 try:
                     self._tables.store(change)
-                except (KeyTaken, ValueError) as reason:
+                except ValueError as reason:
                     error = broken[change.run_id] = refused(reason, change.run_id)
             outcomes.append((change, error))
         self._batches += bool(changes)
@@ -108,10 +107,6 @@ class MemoryStore:
                 {"message": "A callback of the log raised; the log goes on.", "exception": error}
             )
 
-    @property
-    def triggers(self) -> MemoryTriggers:
-        return self._tables.triggers
-
     async def run(self, run_id: str) -> RunRow | None:
         return self._tables.runs.get(run_id)
 
@@ -128,6 +123,9 @@ class MemoryStore:
             if run.workflow == workflow and run.idempotency_key == idempotency_key:
                 return run
         return None
+
+    async def code(self, workflow: str, code_version: str) -> CodeRow | None:
+        return self._tables.codes.get((workflow, code_version))
 
     async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
         wanted = frozenset(statuses)
@@ -228,14 +226,12 @@ class _Tables:
         self.histories: dict[str, list[Event]] = {}
         self.runs: dict[str, RunRow] = {}  # in order of creation: replacing a value keeps a key's place
         self.hooks: dict[bytes, HookRow] = {}
+        self.codes: dict[tuple[str, str], CodeRow] = {}
         self.timers: list[TimerRow] = []  # in order
         self._timers: dict[TimerKey, TimerRow] = {}
-        self.triggers = MemoryTriggers(
-            lambda: ((run, self.histories[run_id][0]) for run_id, run in self.runs.items())
-        )
 
     def store(self, change: Change) -> None:
-        """Errors: ValueError when a `seq` is taken, KeyTaken; nothing is stored then."""
+        """Errors: ValueError when a `seq` is taken; nothing is stored then."""
         taken: set[tuple[str, int]] = set()
         for event in change.events:
             history = self.histories.get(event.run_id, [])
@@ -244,10 +240,8 @@ class _Tables:
             if known or (event.run_id, event.seq) in taken:
                 raise ValueError(f"run {event.run_id} already has an event {event.seq}")
             taken.add((event.run_id, event.seq))
-        if change.triggers is not None:
-            self.triggers.check(change.triggers)
-            self.triggers.store(change.triggers)
-            self.runs.update({run.run_id: run for run in change.triggers.runs})
+        for code in change.codes:
+            self.codes.setdefault((code.workflow, code.code_version), code)
         for event in change.events:
             self.feed.append(event)
             insort(self.histories.setdefault(event.run_id, []), event, key=_seq)
@@ -275,6 +269,8 @@ class _Tables:
         self.gone |= taken
         for run_id in taken:
             del self.runs[run_id]
+        versions = {(run.workflow, run.code_version) for run in self.runs.values()}
+        self.codes = {key: code for key, code in self.codes.items() if key in versions}
         self.hooks = {key: hook for key, hook in self.hooks.items() if hook.run_id not in taken}
         for timer in [timer for timer in self.timers if timer.run_id in taken]:
             self._clear(timer)

@@ -26,6 +26,12 @@ OLD_RUNS = f"SELECT run_id, seq FROM run WHERE {_OLD} ORDER BY finished_at_ms LI
 OLD_COUNT = f"SELECT count(*) FROM run WHERE {_OLD}"
 _GIVEN = "(SELECT value FROM json_each(?))"
 _EVENTS_OF = "SELECT id, data_blob, input_blob FROM event WHERE run_id = ? LIMIT ?"
+_VERSIONS_OF = """
+    SELECT DISTINCT workflow, code_version FROM run
+    WHERE run_id IN (SELECT value FROM json_each(?)) AND code_version IS NOT NULL"""
+_UNUSED_VERSION = """
+    DELETE FROM code_version WHERE workflow = ?1 AND code_version = ?2
+        AND NOT EXISTS (SELECT 1 FROM run WHERE workflow = ?1 AND code_version = ?2)"""
 UNUSED_BLOB = """
     DELETE FROM blob WHERE hash = ?1
         AND NOT EXISTS (SELECT 1 FROM event WHERE data_blob = ?1)
@@ -64,8 +70,11 @@ def prune(connection: sqlite3.Connection, before_ms: int, limit: int) -> Pruned:
             connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, 1)", (_REST + run_id,))
             break
     ids = json.dumps(taken)
+    versions = connection.execute(_VERSIONS_OF, (ids,)).fetchall()
     for table in ("hook", "timer", "run"):
         connection.execute(f"DELETE FROM {table} WHERE run_id IN {_GIVEN}", (ids,))
+    for version in versions:
+        connection.execute(_UNUSED_VERSION, version)
     more = len(taken) < len(found) or len(found) == limit or left <= 0
     return Pruned(tuple(taken), EVENTS_MAX - left, more=more)
 

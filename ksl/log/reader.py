@@ -18,7 +18,7 @@ from ksl.log.cursor import place
 from ksl.log.mishaps import closed, read_mishap
 from ksl.log.pruning import OLD_COUNT
 from ksl.log.store import FeedRow, Page
-from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 T = TypeVar("T")
 
@@ -40,6 +40,7 @@ RUN_BY_KEY = (
 )
 RUNS_IN = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE status = ? ORDER BY id"
 RUN_COUNTS = "SELECT status, count(*) FROM run GROUP BY status"
+CODE = f"SELECT {rows.CODE_COLUMNS} FROM code_version WHERE workflow = ? AND code_version = ?"
 HOOK = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE token_hash = ?"
 HOOKS = f"SELECT {rows.HOOK_COLUMNS} FROM hook ORDER BY id"
 HOOKS_OPEN = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE status = 'open' ORDER BY id"
@@ -82,6 +83,10 @@ class Reader:
     async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
         row = await self._one(RUN_BY_KEY, (workflow, idempotency_key))
         return None if row is None else rows.read_run(row)
+
+    async def code(self, workflow: str, code_version: str) -> CodeRow | None:
+        row = await self._one(CODE, (workflow, code_version))
+        return None if row is None else CodeRow(*row)
 
     async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
         wanted = [str(status) for status in dict.fromkeys(statuses)]

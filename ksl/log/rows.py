@@ -90,21 +90,31 @@ def _content(connection: sqlite3.Connection, hash: bytes) -> bytes | None:
     return None if found is None else cast("bytes", found[0])
 
 
-def _columns(record: type[Any], *, key: str, json: set[str]) -> tuple[str, str]:
-    """The upsert that keeps `id` and what only the database knows, and the list of columns to select."""
+def _columns(record: type[Any], *, kept: set[str], json: set[str]) -> tuple[str, str]:
+    """The upsert that keeps `id` and what only the database knows, and the list of columns to select.
+
+    `kept`: the key first, and what never changes. Their indexes are then left alone.
+    """
     names = [field.name for field in msgspec.structs.fields(record)]
     listed = ", ".join(f'"{name}"' for name in names)
     values = ", ".join("CAST(? AS TEXT)" if name in json else "?" for name in names)
-    kept = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name != key)
-    table = "run" if record is RunRow else "hook"
+    changed = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in kept)
+    table, key = ("run", "run_id") if record is RunRow else ("hook", "token_hash")
     return (
-        f"INSERT INTO {table} ({listed}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {kept}",
+        f"INSERT INTO {table} ({listed}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changed}",
         ", ".join(f'CAST("{name}" AS BLOB)' if name in json else f'"{name}"' for name in names),
     )
 
 
-RUN_UPSERT, RUN_COLUMNS = _columns(RunRow, key="run_id", json={"waiting_on"})
-HOOK_UPSERT, HOOK_COLUMNS = _columns(HookRow, key="token_hash", json={"details", "schema"})
+RUN_UPSERT, RUN_COLUMNS = _columns(
+    RunRow, kept={"run_id", "workflow", "code_version", "idempotency_key", "origin"}, json={"waiting_on"}
+)
+HOOK_UPSERT, HOOK_COLUMNS = _columns(HookRow, kept={"token_hash"}, json={"details", "schema"})
+
+CODE_COLUMNS = "workflow, code_version, CAST(canvases AS BLOB), CAST(sites AS BLOB), CAST(files AS BLOB)"
+CODE_INSERT = """
+    INSERT OR IGNORE INTO code_version (workflow, code_version, canvases, sites, files)
+    VALUES (?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))"""
 
 TIMER_COLUMNS = "due_ms, run_id, step, kind, boot"
 TIMER_SET = f"INSERT OR REPLACE INTO timer ({TIMER_COLUMNS}) VALUES (?, ?, ?, ?, ?)"

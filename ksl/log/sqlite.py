@@ -17,9 +17,8 @@ from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats
 from ksl.log.suspects import acquit, mark_closed
-from ksl.log.trigger_reader import TriggerReader
 from ksl.log.writer import Writer
-from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 
 class SqliteStore:
@@ -36,7 +35,6 @@ class SqliteStore:
         self._writing = writing
         self._writer = writer
         self._reader = Reader(reading, str(path))
-        self.triggers = TriggerReader(self._reader, None if writer is None else writer.ask)
         self._suspects = suspects
         self._closed = False
         # The hot path of the product: the writer's own method, without a call in between.
@@ -119,6 +117,9 @@ class SqliteStore:
 
     async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
         return await self._reader.run_by_key(workflow, idempotency_key)
+
+    async def code(self, workflow: str, code_version: str) -> CodeRow | None:
+        return await self._reader.code(workflow, code_version)
 
     async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
         return await self._reader.runs_in(statuses)

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from ksl.errors import KslError
-from ksl.log.trigger_rows import TriggerRows
-from ksl.records import Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
-
-if TYPE_CHECKING:
-    from ksl.log.trigger_log import TriggerLog
+from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 T = TypeVar("T")
 
@@ -37,7 +33,7 @@ class Change(msgspec.Struct):
     timers_set: list[TimerRow] = []
     timers_cleared: list[TimerRow] = []
     hooks: list[HookRow] = []
-    triggers: TriggerRows | None = None  # a firing's own rows; `events` are then those of all its runs
+    codes: list[CodeRow] = []  # of runs that start: kept where that version is not known yet
     stored: Callable[[], None] | None = None  # called once, after the commit
     lost: Callable[[KslError], None] | None = None  # called once instead, when it was not stored
 
@@ -92,19 +88,14 @@ class Store(Protocol):
     Errors: StoreFull when the disk has no space (the change is lost, later ones may succeed); StoreFailed
     when a write or flush failed (fatal: every later append is lost too); StoreBusy when another program held
     the database for seconds; ChangeRefused when a change's own content cannot be stored (a `seq` that is
-    taken); KeyTaken when a key of `triggers` has fired before; DamagedEvent from `events` when a checksum does
-    not match. `ends` and `feed` leave damaged events out. When a change is lost, so are those appended before its
-    `lost` was called that would leave a gap behind it.
+    taken); DamagedEvent from `events` when a checksum does not match. `ends` and `feed` leave damaged
+    events out. When a change is lost, so are those appended before its `lost` was called that would leave
+    a gap behind it.
     """
 
     @property
     def failed(self) -> asyncio.Future[KslError]:
         """Gets the StoreFailed after which nothing is stored any more; the process should then end."""
-        ...
-
-    @property
-    def triggers(self) -> TriggerLog:
-        """What is asked about triggers."""
         ...
 
     def append(self, change: Change, /) -> None:
@@ -139,6 +130,8 @@ class Store(Protocol):
         ...
 
     async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None: ...
+
+    async def code(self, workflow: str, code_version: str) -> CodeRow | None: ...
 
     async def runs_in(self, statuses: Iterable[RunStatus]) -> list[RunRow]:
         """All runs in these states, oldest first. For recovery at start."""
@@ -181,7 +174,8 @@ class Store(Protocol):
 
     async def prune(self, before_ms: int, *, limit: int) -> Pruned:
         """Deletes runs that finished before the moment, oldest first, with their events, hooks, timers and the
-        values that nobody else refers to: at most `limit` runs, and a bounded number of events.
+        values that nobody else refers to: at most `limit` runs, and a bounded number of events. The code of a
+        version goes with the last of its runs.
 
         A change of a run that is gone is lost with UnknownRun: whoever made it had read the run before.
         The feed's places stay as they are. Errors: StoreFull, StoreBusy, StoreFailed; nothing was deleted then.

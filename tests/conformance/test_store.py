@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ksl.errors import BadRequest, ChangeRefused
 from ksl.log.memory import MemoryStore
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change, Pruned, Store, WorkflowSize
-from ksl.records import FINISHED, Meta, RunFilter, RunStatus
+from ksl.records import FINISHED, CodeRow, Meta, RunFilter, RunStatus
 
 from tests.integration.log.changes import Told, event, hook, put, run, timer
 
@@ -573,3 +574,38 @@ async def test_size_counts_rows_and_names_the_biggest_workflows(store: Store) ->
 
 async def test_a_log_without_free_pages_has_nothing_to_give_back(store: Store) -> None:
     assert not await store.reclaim(pages=10, keep_pages=1_000_000)
+
+# --- code versions
+
+
+def code(version: str = "v1", workflow: str = "digest") -> CodeRow:
+    return CodeRow(workflow, version, b'{"digest":{}}', b'{"digest":[]}', b'{"digest.py":"x"}')
+
+
+async def test_the_code_of_a_run_is_kept_once_for_its_version(store: Store) -> None:
+    later = replace(code(), files=b"{}")
+    await put(store, Change("r1", run=run("r1", code_version="v1"), codes=[code()]))
+    await put(store, Change("r2", run=run("r2", code_version="v1"), codes=[later, code("v2")]))
+
+    assert await store.code("digest", "v1") == code()
+    assert await store.code("digest", "v2") == code("v2")
+    assert await store.code("digest", "v3") is None
+    assert await store.code("report", "v1") is None
+
+
+async def test_the_code_of_a_version_goes_with_the_last_of_its_runs(store: Store) -> None:
+    runs = (("r1", 10, "v1"), ("r2", 30, "v1"), ("r3", 20, "v2"), ("r4", 90, "v3"))
+    for run_id, at_ms, version in runs:
+        change = finished(run_id, at_ms, code_version=version)
+        change.codes = [code(version)]
+        await put(store, change)
+
+    async def kept() -> list[str]:
+        return [version for version in ("v1", "v2", "v3") if await store.code("digest", version)]
+
+    await store.prune(15, limit=10)
+    assert await kept() == ["v1", "v2", "v3"]
+    await store.prune(25, limit=10)
+    assert await kept() == ["v1", "v3"]
+    await store.prune(40, limit=10)
+    assert await kept() == ["v3"]

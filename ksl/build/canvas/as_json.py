@@ -8,6 +8,8 @@ from typing import Any
 
 from ksl.build.canvas.blocks import Block, Canvas, Input, Lane, Range
 from ksl.build.failure import relative
+from ksl.build.site import Site
+from ksl.build.sites import SiteTable
 from ksl.build.source import SourceFile
 
 
@@ -21,10 +23,14 @@ def as_json(canvas: Canvas, root: Path | None = None) -> dict[str, Any]:
         "version": canvas.source.version,
         "at": place(canvas.at),
         "blocks": [_block(block, place) for block in canvas.blocks],
-        "unplaced": [
-            {"id": site.key, "kind": site.kind, "at": place(Range.of(site))} for site in canvas.unplaced
-        ],
+        "unplaced": [_site(site, place) for site in canvas.unplaced],
     }
+
+
+def sites_json(table: SiteTable) -> list[dict[str, Any]]:
+    """Every step call of a workflow, in the order of its file."""
+    place = _Places(table.source)
+    return [_site(site, place) for site in table.sites]
 
 
 class _Places:
@@ -42,6 +48,18 @@ class _Places:
     def _column(self, line: int, col: int) -> int:
         text = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
         return len(text.encode("utf-8", "surrogatepass")[:col].decode("utf-8", "replace")) + 1
+
+
+def _site(site: Site, place: _Places) -> dict[str, Any]:
+    return {
+        "id": site.key,
+        "kind": site.kind,
+        "callee": site.callee,
+        "function": site.function,
+        "scope": site.scope,
+        "ordinal": site.ordinal,
+        "at": place(Range.of(site)),
+    }
 
 
 def _block(block: Block | Lane, place: _Places) -> dict[str, Any]:
