@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ksl.log import rows
+from ksl.errors import KeyTaken
+from ksl.log import rows, trigger_tables
 from ksl.log.store import Change
+from ksl.log.trigger_rows import TriggerRows
 from ksl.records import CodeRow, HookRow, RunRow, TimerRow
 
 T = TypeVar("T")
@@ -71,8 +73,9 @@ def transact_singly(connection: sqlite3.Connection, changes: Sequence[Change]) -
     return refused
 
 
-# What a change itself can be at fault for: a `seq` that is taken, an integer beyond 64 bits, a surrogate.
+# What a change itself can be at fault for: a `seq` or key that is taken, an integer beyond 64 bits, a surrogate.
 CONTENT_ERRORS = (
+    KeyTaken,
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -103,6 +106,7 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
     timers: dict[rows.TimerKey, TimerRow | None] = {}
     hooks: dict[bytes, HookRow] = {}
     codes: dict[tuple[str, str], CodeRow] = {}
+    triggers: list[TriggerRows] = []
     event_row = rows.event_row
     for change in changes:
         for event in change.events:
@@ -117,6 +121,11 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
             hooks[hook.token_hash] = hook
         for code in change.codes:
             codes[code.workflow, code.code_version] = code
+        if change.triggers is not None:
+            triggers.append(change.triggers)
+            runs.update({run.run_id: run for run in change.triggers.runs})
+    for added in triggers:
+        trigger_tables.write(cursor, added)
     if codes:
         cursor.executemany(rows.CODE_INSERT, [msgspec.structs.astuple(code) for code in codes.values()])
     if blobs:

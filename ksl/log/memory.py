@@ -7,9 +7,10 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from ksl.errors import KslError
+from ksl.errors import KeyTaken, KslError
 from ksl.log.cursor import place
 from ksl.log.histogram import Histogram
+from ksl.log.memory_triggers import MemoryTriggers
 from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, WorkflowSize
@@ -81,7 +82,7 @@ class MemoryStore:
             if error is None:
                 try:
                     self._tables.store(change)
-                except ValueError as reason:
+                except (KeyTaken, ValueError) as reason:
                     error = broken[change.run_id] = refused(reason, change.run_id)
             outcomes.append((change, error))
         self._batches += bool(changes)
@@ -106,6 +107,10 @@ class MemoryStore:
             self._loop.call_exception_handler(
                 {"message": "A callback of the log raised; the log goes on.", "exception": error}
             )
+
+    @property
+    def triggers(self) -> MemoryTriggers:
+        return self._tables.triggers
 
     async def run(self, run_id: str) -> RunRow | None:
         return self._tables.runs.get(run_id)
@@ -229,9 +234,12 @@ class _Tables:
         self.codes: dict[tuple[str, str], CodeRow] = {}
         self.timers: list[TimerRow] = []  # in order
         self._timers: dict[TimerKey, TimerRow] = {}
+        self.triggers = MemoryTriggers(
+            lambda: ((run, self.histories[run_id][0]) for run_id, run in self.runs.items())
+        )
 
     def store(self, change: Change) -> None:
-        """Errors: ValueError when a `seq` is taken; nothing is stored then."""
+        """Errors: ValueError when a `seq` is taken, KeyTaken; nothing is stored then."""
         taken: set[tuple[str, int]] = set()
         for event in change.events:
             history = self.histories.get(event.run_id, [])
@@ -240,6 +248,10 @@ class _Tables:
             if known or (event.run_id, event.seq) in taken:
                 raise ValueError(f"run {event.run_id} already has an event {event.seq}")
             taken.add((event.run_id, event.seq))
+        if change.triggers is not None:
+            self.triggers.check(change.triggers)
+            self.triggers.store(change.triggers)
+            self.runs.update({run.run_id: run for run in change.triggers.runs})
         for code in change.codes:
             self.codes.setdefault((code.workflow, code.code_version), code)
         for event in change.events:

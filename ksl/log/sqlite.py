@@ -17,6 +17,7 @@ from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats
 from ksl.log.suspects import acquit, mark_closed
+from ksl.log.trigger_reader import TriggerReader
 from ksl.log.writer import Writer
 from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -35,6 +36,7 @@ class SqliteStore:
         self._writing = writing
         self._writer = writer
         self._reader = Reader(reading, str(path))
+        self.triggers = TriggerReader(self._reader, None if writer is None else writer.ask)
         self._suspects = suspects
         self._closed = False
         # The hot path of the product: the writer's own method, without a call in between.

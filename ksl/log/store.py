@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
 from ksl.errors import KslError
+from ksl.log.trigger_rows import TriggerRows
 from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+
+if TYPE_CHECKING:
+    from ksl.log.trigger_log import TriggerLog
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class Change(msgspec.Struct):
     timers_cleared: list[TimerRow] = []
     hooks: list[HookRow] = []
     codes: list[CodeRow] = []  # of runs that start: kept where that version is not known yet
+    triggers: TriggerRows | None = None  # a firing's own rows; `events` are then those of all its runs
     stored: Callable[[], None] | None = None  # called once, after the commit
     lost: Callable[[KslError], None] | None = None  # called once instead, when it was not stored
 
@@ -88,14 +93,19 @@ class Store(Protocol):
     Errors: StoreFull when the disk has no space (the change is lost, later ones may succeed); StoreFailed
     when a write or flush failed (fatal: every later append is lost too); StoreBusy when another program held
     the database for seconds; ChangeRefused when a change's own content cannot be stored (a `seq` that is
-    taken); DamagedEvent from `events` when a checksum does not match. `ends` and `feed` leave damaged
-    events out. When a change is lost, so are those appended before its `lost` was called that would leave
-    a gap behind it.
+    taken); KeyTaken when a key of `triggers` has fired before; DamagedEvent from `events` when a checksum does
+    not match. `ends` and `feed` leave damaged events out. When a change is lost, so are those appended before its
+    `lost` was called that would leave a gap behind it.
     """
 
     @property
     def failed(self) -> asyncio.Future[KslError]:
         """Gets the StoreFailed after which nothing is stored any more; the process should then end."""
+        ...
+
+    @property
+    def triggers(self) -> TriggerLog:
+        """What is asked about triggers."""
         ...
 
     def append(self, change: Change, /) -> None:

@@ -1,10 +1,22 @@
-"""In: nothing. Out: the values every room speaks: runs, events, hooks, timers, what is asked of the log.
+"""In: nothing. Out: the values every room speaks: runs, events, hooks, timers, firings, what is asked of the log.
 
 **Invariant:** everything here is data. Nothing reads a clock, a disk or the network.
 """
 
 from ksl.records.code import CodeRow
 from ksl.records.event import EVENT_TYPES, Event, EventType, Meta
+from ksl.records.firing import (
+    FiredKey,
+    FiringRow,
+    Recipient,
+    SourceKind,
+    SourceState,
+    StartedRun,
+    SubscriptionRow,
+    Switch,
+    Unstarted,
+    Verdict,
+)
 from ksl.records.hook import HookRow, HookStatus
 from ksl.records.run import FINISHED, STATUS_LABELS, RunFilter, RunRow, RunStatus, Trigger
 from ksl.records.timer import TimerKind, TimerRow
@@ -16,13 +28,23 @@ __all__ = [
     "CodeRow",
     "Event",
     "EventType",
+    "FiredKey",
+    "FiringRow",
     "HookRow",
     "HookStatus",
     "Meta",
+    "Recipient",
     "RunFilter",
     "RunRow",
     "RunStatus",
+    "SourceKind",
+    "SourceState",
+    "StartedRun",
+    "SubscriptionRow",
+    "Switch",
     "TimerKind",
     "TimerRow",
     "Trigger",
+    "Unstarted",
+    "Verdict",
 ]
