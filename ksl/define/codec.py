@@ -106,6 +106,7 @@ class ArgumentsCodec:
 
     __slots__ = (
         "_codec",
+        "_decode",
         "_dump",
         "_pack",
         "_positional",
@@ -175,6 +176,7 @@ class ArgumentsCodec:
         self._codec = Codec(shape, where=self.where)
         self._codec.prepare()
         self._validate = self._codec.adapter.validator.validate_python
+        self._decode = self._codec.adapter.validator.validate_json
         self._dump = self._codec.dump
         # Kept, since an import in `encode` would cost as much as the validation.
         self._pack = ArgsKwargs
@@ -195,8 +197,9 @@ class ArgumentsCodec:
         """Positional-only arguments and the others, ready to call the function with."""
         if not self._ready:
             self.prepare()
-        values: dict[str, Any] = self._codec.decode(data).__dict__  # made for this call alone
-        return [values.pop(name) for name in self._positional], values
+        # Its dict was made for this call alone.
+        values: dict[str, Any] = self._decode(data, by_alias=True, by_name=True).__dict__
+        return [values.pop(name) for name in self._positional] if self._positional else [], values
 
     def schema(self) -> Json:
         self.prepare()

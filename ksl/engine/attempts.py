@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from ksl.define.action import Action, ActionContext
 from ksl.define.seam import in_action
+from ksl.engine.attempt import Attempt, CallLater, Cancellable, Result
+from ksl.engine.gate import Gate
 from ksl.engine.host import Clock
 from ksl.errors import NotEncodable, PayloadTooLarge
 
@@ -25,66 +24,6 @@ if TYPE_CHECKING:
 
 THREADS_MAX = 64
 _GRACE_S = 5.0  # how long a thread that was told to stop may go on before it is abandoned
-
-
-class Result(msgspec.Struct):
-    """How an attempt ended. `value` is what `data` decodes to: what the body gets."""
-
-    data: bytes | None = None
-    value: Any = None
-    error: BaseException | None = None
-    type: str | None = None  # the failure's name where it is not the exception's class
-    started_at_ms: int = 0
-    finished_at_ms: int = 0
-
-
-class Cancellable(Protocol):
-    def cancel(self) -> None: ...
-
-
-# (seconds, callback): as the method of an event loop.
-CallLater = Callable[[float, Callable[[], object]], Cancellable]
-
-
-class Attempt:
-    """One try at a step of a run."""
-
-    __slots__ = (
-        "action",
-        "began",
-        "cancelled",
-        "context",
-        "done",
-        "input",
-        "number",
-        "run_id",
-        "started_at_ms",
-        "step",
-        "task",
-        "thread",
-    )
-
-    def __init__(
-        self,
-        run_id: str,
-        step: str,
-        action: Action[Any, Any],
-        input: bytes,
-        number: int,
-        done: Callable[[Result], None],
-    ) -> None:
-        self.run_id = run_id
-        self.step = step
-        self.action = action
-        self.input = input
-        self.number = number
-        self.done = done
-        self.started_at_ms = 0
-        self.cancelled = False
-        self.began = False
-        self.context: ActionContext | None = None
-        self.task: asyncio.Future[Any] | None = None
-        self.thread: asyncio.Future[Result] | None = None  # of a plain function
 
 
 class Attempts:
@@ -102,7 +41,7 @@ class Attempts:
         self.intercept: Callable[[Attempt], None] | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._gates: dict[str, Gate] = {}
-        self._in_flight: dict[tuple[str, str], Attempt] = {}
+        self.in_flight: dict[tuple[str, str], Attempt] = {}  # by run id and step id
         # Steps whose thread was told to stop and has not; the next attempt at each, if there is one by now.
         self._stopping: dict[tuple[str, str], Attempt | None] = {}
         self._outside = (
@@ -114,26 +53,22 @@ class Attempts:
 
     @property
     def count(self) -> int:
-        return len(self._in_flight)
-
-    def in_flight(self) -> list[tuple[str, str]]:
-        """(run id, step id) of each."""
-        return list(self._in_flight)
+        return len(self.in_flight)
 
     def under_way(self) -> list[Attempt]:
         """Those that have started; the others wait for their action's concurrency or rate."""
-        return [attempt for attempt in self._in_flight.values() if attempt.task is not None]
+        return [attempt for attempt in self.in_flight.values() if attempt.task is not None]
 
     def of_run(self, run_id: str) -> set[str]:
         """The steps of a run that are in flight."""
-        return {step for run, step in self._in_flight if run == run_id}
+        return {step for run, step in self.in_flight if run == run_id}
 
     def start(self, run_id: str, call: Call, number: int, done: Callable[[Result], None]) -> None:
         """`done` is called from a plain host callback, unless the attempt is cancelled first."""
         action = call.action
         assert action is not None
         attempt = Attempt(run_id, call.id, action, call.input, number, done)
-        self._in_flight[run_id, call.id] = attempt
+        self.in_flight[run_id, call.id] = attempt
         if action.concurrency is None and action.rate is None:
             self._launch(attempt)
             return
@@ -145,7 +80,7 @@ class Attempts:
     def cancel(self, run_id: str, step: str) -> None:
         """An async action is cancelled at once; a thread is told, and its outcome is discarded. The step's next
         attempt waits for the thread, at most for as long as a thread is given to stop."""
-        attempt = self._in_flight.pop((run_id, step), None)
+        attempt = self.in_flight.pop((run_id, step), None)
         if attempt is not None:
             attempt.cancelled = True
             if attempt.context is not None:
@@ -173,18 +108,18 @@ class Attempts:
         thread.add_done_callback(lambda _: stopped())
 
     def cancel_run(self, run_id: str) -> None:
-        for key in [key for key in self._in_flight if key[0] == run_id]:
+        for key in [key for key in self.in_flight if key[0] == run_id]:
             self.cancel(*key)
 
     def leave(self, run_id: str, keep: Callable[[Attempt, Result], None]) -> None:
         """The run is out of memory for a while: its attempts go on, and `keep` gets what becomes of them."""
-        for attempt in self._in_flight.values():
+        for attempt in self.in_flight.values():
             if attempt.run_id == run_id:
                 attempt.done = partial(keep, attempt)
 
     def adopt(self, run_id: str, call: Call, done: Callable[[Result], None]) -> bool:
         """Whether an attempt at this very step is under way; its outcome goes to `done` then."""
-        attempt = self._in_flight.get((run_id, call.id))
+        attempt = self.in_flight.get((run_id, call.id))
         if attempt is None:
             return False
         if (attempt.action.slug, attempt.input) != (call.callee, call.input):
@@ -195,14 +130,14 @@ class Attempts:
 
     async def drain(self, timeout_s: float) -> int:
         """Waits until nothing is in flight, at most so long; returns how many attempts were cut off."""
-        if self._in_flight and timeout_s > 0:
+        if self.in_flight and timeout_s > 0:
             self._idle = asyncio.Event()
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._idle.wait()
             except TimeoutError:
                 pass
-        left = list(self._in_flight)
+        left = list(self.in_flight)
         for key in left:
             self.cancel(*key)
         if self._threads is not None:
@@ -256,9 +191,9 @@ class Attempts:
         try:
             if action.timeout_s is None:
                 value = await action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
+                result = self._encoded(action, value)
             else:
-                value = await self._bounded(attempt, action.timeout_s)
-            result = value if isinstance(value, Result) else self._encoded(action, value)
+                result = await self._bounded(attempt, action.timeout_s)
         except BaseException as error:
             # CancelledError too, which an action may raise itself; and an action's SystemExit must not be the
             # server's.
@@ -273,13 +208,14 @@ class Attempts:
         for attempt, result in ended:
             self._settle(attempt, result)
 
-    async def _bounded(self, attempt: Attempt, timeout_s: float) -> Any:
+    async def _bounded(self, attempt: Attempt, timeout_s: float) -> Result:
         scope = asyncio.timeout(None)
         timer: Cancellable | None = None
         try:
             async with scope:
                 timer = self.call_later(timeout_s, lambda: scope.reschedule(self._loop.time()))
-                return await attempt.action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
+                value = await attempt.action.call(attempt.input, attempt.context)  # pyright: ignore[reportArgumentType]
+            return self._encoded(attempt.action, value)
         except TimeoutError:
             if scope.expired():
                 return _timeout(attempt.action)
@@ -306,14 +242,21 @@ class Attempts:
         return _timeout(attempt.action)
 
     def _encoded(self, action: Action[Any, Any], value: Any) -> Result:
+        output = action.output
         try:
-            data = action.output.encode(value, root="output")
+            data = output.encode(value, root="output")
             if len(data) > self._payload_max:
                 raise PayloadTooLarge(
                     f"the output of action {action.slug} is {len(data):,} bytes; limits.payload allows "
                     f"{self._payload_max:,}. Store it elsewhere and return where it is, or raise the limit in ksl.toml."
                 )
-            return Result(data=data, value=_decoded(action, data))
+            try:
+                return Result(data, output.decode(data))
+            except ValueError as error:
+                raise NotEncodable(
+                    f"the output of action {action.slug} was written as JSON, but its annotation does not read it "
+                    f"back: {error}"
+                ) from error
         except Exception as error:
             return Result(error=error)
 
@@ -325,15 +268,17 @@ class Attempts:
         self._settle(attempt, result)
 
     def _settle(self, attempt: Attempt, result: Result) -> None:
-        self._leave(attempt)
+        if self._gates:
+            self._leave(attempt)
         key = (attempt.run_id, attempt.step)
-        if attempt.cancelled or self._in_flight.get(key) is not attempt:
+        if attempt.cancelled or self.in_flight.get(key) is not attempt:
             return
-        del self._in_flight[key]
+        del self.in_flight[key]
         result.started_at_ms = attempt.started_at_ms
         result.finished_at_ms = self._clock.now_ms()
         attempt.done(result)
-        self._tell_if_idle()
+        if self._idle is not None:
+            self._tell_if_idle()
 
     def _leave(self, attempt: Attempt) -> None:
         gate = self._gates.get(attempt.action.slug)
@@ -341,7 +286,7 @@ class Attempts:
             gate.leave()
 
     def _tell_if_idle(self) -> None:
-        if self._idle is not None and not self._in_flight:
+        if self._idle is not None and not self.in_flight:
             self._idle.set()
 
     def _context(self, attempt: Attempt) -> ActionContext:
@@ -361,68 +306,6 @@ class Attempts:
         )
 
 
-class Gate:
-    """Who of one action may start: so many at once, so many per time. First come, first served."""
-
-    def __init__(self, action: Action[Any, Any], clock: Clock, call_later: CallLater) -> None:
-        self._most = action.concurrency
-        self._rate = action.rate
-        self._clock = clock
-        self._call_later = call_later
-        self._inside = 0
-        self._waiting: deque[tuple[Attempt, Callable[[Attempt], None]]] = deque()
-        self._starts: deque[float] = deque()  # when the newest ones started, steady seconds
-        self._timer: Cancellable | None = None
-
-    def enter(self, attempt: Attempt, launch: Callable[[Attempt], None]) -> None:
-        self._waiting.append((attempt, launch))
-        self._admit()
-
-    def leave(self) -> None:
-        self._inside -= 1
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting and (self._most is None or self._inside < self._most):
-            wait_s = self._wait_s()
-            if wait_s > 0:
-                if self._timer is None:
-                    self._timer = self._call_later(wait_s, self._later)
-                return
-            attempt, launch = self._waiting.popleft()
-            if attempt.cancelled:
-                continue
-            self._inside += 1
-            self._starts.append(self._clock.steady_s())
-            launch(attempt)
-
-    def _later(self) -> None:
-        self._timer = None
-        self._admit()
-
-    def _wait_s(self) -> float:
-        """How long until the rate allows another start: at most `count` in any `period`."""
-        if self._rate is None:
-            self._starts.clear()
-            return 0.0
-        count, period_s = self._rate
-        if count < 1:
-            count, period_s = 1.0, period_s / count
-        now = self._clock.steady_s()
-        while self._starts and self._starts[0] <= now - period_s:
-            self._starts.popleft()
-        return 0.0 if len(self._starts) < int(count) else self._starts[0] + period_s - now
-
-
 def _timeout(action: Action[Any, Any]) -> Result:
     text = f"action {action.slug} took longer than its timeout of {action.timeout_s:g} s"
     return Result(error=TimeoutError(text), type="TimeoutError")
-
-
-def _decoded(action: Action[Any, Any], data: bytes) -> Any:
-    try:
-        return action.output.decode(data)
-    except ValueError as error:
-        raise NotEncodable(
-            f"the output of action {action.slug} was written as JSON, but its annotation does not read it back: {error}"
-        ) from error

@@ -27,7 +27,7 @@ from ksl.records import Meta, RunStatus, TimerRow
 from ksl.records.moment import rfc3339
 
 if TYPE_CHECKING:
-    from ksl.engine.attempts import Result
+    from ksl.engine.attempt import Result
     from ksl.engine.call import Call
     from ksl.engine.loop import RunLoop
     from ksl.engine.run import Run

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from ksl.engine import ending, failures, moments
-from ksl.engine.attempts import Attempt, Attempts, Result
+from ksl.engine.attempt import Attempt, Result
+from ksl.engine.attempts import Attempts
 from ksl.engine.codes import Codes
 from ksl.engine.history import History, read_history
 from ksl.engine.host import Clock, Limits
@@ -300,7 +301,10 @@ class Engine:
             self._trim_soon()
 
     def perform(self, run: Run, call: Call, attempt: int) -> None:
-        if not self.stopping and not self.goes_on(run, call):
+        if self.stopping:
+            return
+        known = self.unstored.runs or (run.run_id, call.id) in self.attempts.in_flight
+        if not (known and self.goes_on(run, call)):
             self.attempts.start(run.run_id, call, attempt, partial(self._attempt_done, run, call))
 
     def goes_on(self, run: Run, call: Call) -> bool:

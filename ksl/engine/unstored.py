@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ksl.engine.attempts import Result
+from ksl.engine.attempt import Result
 from ksl.records import Event
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ class _Kept(NamedTuple):
 
 class Unstored:
     def __init__(self) -> None:
-        self._runs: dict[str, dict[str, _Kept]] = {}
+        self.runs: dict[str, dict[str, _Kept]] = {}  # of which anything is kept, by step
 
     def keep(self, run_id: str, step: str, callee: str, input: bytes, result: Result) -> None:
-        self._runs.setdefault(run_id, {})[step] = _Kept(callee, input, result)
+        self.runs.setdefault(run_id, {})[step] = _Kept(callee, input, result)
 
     def keep_completed(self, events: Iterable[Event]) -> None:
         """Of a change that was lost. A failure is not kept: to try again is what its retries are for."""
@@ -41,9 +41,9 @@ class Unstored:
 
     def take(self, run_id: str, call: Call) -> Result | None:
         """What became of this very step; handed out once."""
-        if not self._runs or (kept := self._runs.get(run_id, {}).pop(call.id, None)) is None:
+        if not self.runs or (kept := self.runs.get(run_id, {}).pop(call.id, None)) is None:
             return None
         return kept.result if (kept.callee, kept.input) == (call.callee, call.input) else None
 
     def drop(self, run_id: str) -> None:
-        self._runs.pop(run_id, None)
+        self.runs.pop(run_id, None)

@@ -188,7 +188,7 @@ class Runtime:
 
     def stop_now(self) -> None:
         """No more draining: what is in flight is cut off, and runs again after the next start."""
-        for key in self.engine.attempts.in_flight():
+        for key in list(self.engine.attempts.in_flight):
             self.engine.attempts.cancel(*key)
 
     def announce(self, url: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, overload
 
 from ksl.define.action import Action, ActionContext
-from ksl.engine.attempts import Attempt, Result
+from ksl.engine.attempt import Attempt, Result
 from ksl.testing.shown import Failure
 
 

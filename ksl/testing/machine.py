@@ -33,7 +33,7 @@ from ksl.build.config import (
 )
 from ksl.build.discover import Project
 from ksl.build.loader import require_positions
-from ksl.engine.attempts import Attempt
+from ksl.engine.attempt import Attempt
 from ksl.engine.engine import Engine
 from ksl.engine.tokens import TokenKeys
 from ksl.log.memory import MemoryStore
@@ -160,7 +160,7 @@ class Machine:
         """Where no loop runs any more: lets go of everything."""
         self.engine.stopping = True
         if self._loop.is_closed():
-            self.engine.attempts._in_flight.clear()
+            self.engine.attempts.in_flight.clear()
         for run in list(self.engine.live.values()):
             self.engine.discard(run)
         if self.engine.attempts._threads is not None:

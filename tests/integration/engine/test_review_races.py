@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from ksl.engine.attempts import Result
+from ksl.engine.attempt import Result
 from ksl.engine.run import Run
 from ksl.errors import InternalFault, WrongState
 
@@ -38,7 +38,7 @@ async def test_what_comes_as_the_run_ends_finds_it_ended(world: World, operation
 
     def end_it() -> None:
         """The step's outcome arrives just ahead of what is asked."""
-        attempt = engine.attempts._in_flight.get((run_id, "slow#0"))
+        attempt = engine.attempts.in_flight.get((run_id, "slow#0"))
         if attempt is not None:
             asyncio.get_running_loop().call_soon(attempt.done, Result(data=b'"x"', value="x"))
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ksl.define.action import Action
-from ksl.engine.attempts import Attempt, Gate
+from ksl.engine.attempt import Attempt
+from ksl.engine.gate import Gate
 
 from tests.engine_fixture import StillClock
 
