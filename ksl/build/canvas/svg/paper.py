@@ -1,0 +1,106 @@
+"""How large things are on paper, in pixels."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Literal
+
+from ksl.build.canvas import words
+from ksl.build.canvas.blocks import Decision, Step, Terminal, Wait
+from ksl.build.canvas.fitting import cut, wrapped
+from ksl.build.canvas.layout import Face, Spacing
+from ksl.build.canvas.svg.text_width import CODE_EM, code_width, text_width
+
+NAME = 13.0  # font sizes
+CODE = 11.0
+SMALL = 10.5
+
+ICON_ROOM = 40  # left of a step's name
+STATE_ROOM = 30  # right of it
+NOTE_LEAST = 102  # "1.4 s, 2 tries" always finds room
+INPUTS_MOST = 180
+
+SPACING = Spacing(
+    side=32,
+    below=26,
+    stub=12,
+    error=40,
+    error_y=13,
+    split=16,
+    label_above=8,
+    label_below=18,
+    join=18,
+    after_join=8,
+    frame_side=18,
+    frame_top=26,
+    frame_above=20,
+    frame_below=18,
+    border=0,
+    empty=6,
+    back=16,
+    snap=20,
+)
+
+
+class Paper:
+    """Nothing depends on the state of nodes: a page may light a drawing without placing anything anew."""
+
+    spacing = SPACING
+
+    def ending(self, of: Literal["start", "end"], text: str) -> Face:
+        if of == "end":
+            return Face(12, 12, (), "end")
+        name = cut(words.one_line(text), 320, _name)
+        return Face(ceil(_name(name)) + 46, 34, (name,), text)
+
+    def node(self, block: Step | Wait, *, hidden: bool) -> Face:
+        full = "\n".join([block.id, *_inputs(block)])
+        if hidden:
+            name = cut(block.id, 240, _code)
+            return Face(ceil(_code(name)) + 58, 26, (name,), full)
+        name = cut(block.id, 280, _name)
+        chips = ", ".join(_inputs(block))
+        width = max(NOTE_LEAST, _name(name), min(_small(chips), INPUTS_MOST))
+        inputs = cut(chips, width, _small)
+        return Face(ceil(width) + ICON_ROOM + STATE_ROOM, 46, (name, inputs), full)
+
+    def question(self, block: Decision, text: str) -> Face:
+        lines = wrapped(words.one_line(text), 210, _code)
+        return Face(ceil(max(map(_code, lines))) + 44, 36 if len(lines) == 1 else 48, lines, text)
+
+    def terminal(self, block: Terminal, text: str) -> Face:
+        line = cut(words.one_line(text), 170, _code)
+        return Face(ceil(_code(line)) + 38, 26, (line,), f"{block.kind} {block.label}".rstrip())
+
+    def label(self, text: str) -> Face:
+        lines = wrapped(words.one_line(text), 150, _code)
+        return Face(ceil(max(map(_code, lines))) + 16, 4 + 15 * len(lines), lines, text)
+
+    def title(self, text: str) -> Face:
+        line = cut(words.one_line(text), 300, _code)
+        return Face(ceil(_code(line)) + 46, SPACING.frame_top, (line,), text)
+
+
+def note_room(face: Face) -> int:
+    """How many characters fit below a step's name."""
+    return int((face.width - ICON_ROOM - STATE_ROOM) / (SMALL * CODE_EM))
+
+
+def _inputs(block: Step | Wait) -> list[str]:
+    chips = [
+        words.one_line(f"{one.field} = {one.expression}" if one.field else one.expression)
+        for one in block.inputs
+    ]
+    return [*chips, "…"] if isinstance(block, Step) and block.inputs_hidden else chips
+
+
+def _name(text: str) -> float:
+    return text_width(text, NAME)
+
+
+def _code(text: str) -> float:
+    return code_width(text, CODE)
+
+
+def _small(text: str) -> float:
+    return code_width(text, SMALL)
