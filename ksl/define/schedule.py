@@ -98,6 +98,20 @@ class Schedule:
             total += bisect_right(instants, until_s) - bisect_right(instants, after_s)
         return total
 
+    def newest(self, after_s: float, until_s: float, number: int) -> list[int]:
+        """The last so many instants in (after_s, until_s], in order."""
+        found: set[int] = set()
+        first, is_enough = self._date(after_s) - _MARGIN, False
+        for day in self._days_back_from(self._date(until_s) + _MARGIN):
+            if day < first:
+                break
+            instants = self._instants_of(day)
+            found.update(instants[bisect_right(instants, after_s) : bisect_right(instants, until_s)])
+            if len(found) >= number and not is_enough:
+                # Days around a change of the clocks may reach into each other.
+                first, is_enough = max(first, day - _MARGIN), True
+        return sorted(found)[-number:]
+
     def upcoming(self, after_s: float, number: int) -> list[int]:
         """The next so many instants."""
         instants: list[int] = []
