@@ -241,6 +241,8 @@ class World:
             self._store = _copy(self._store, self.changes)
         self._watch_appends()
         self._open(boot)
+        await self._store.flush()
+        await self.runtime.triggers.standing.load()
         await self.runtime._advancing.recover()
         await self.rest()
 
@@ -461,6 +463,7 @@ def _copy(_old: MemoryStore, changes: list[Change]) -> MemoryStore:
                 timers_set=[_of_another_boot(timer) for timer in change.timers_set],
                 timers_cleared=list(change.timers_cleared),
                 hooks=list(change.hooks),
+                triggers=change.triggers,
             )
         )
     return store

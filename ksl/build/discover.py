@@ -11,16 +11,17 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ksl.build.failure import ImportFailure, import_failure, relative
 from ksl.build.loader import ProjectFinder, require_positions
 from ksl.build.sites import DefinitionKind, KindOf, SiteTable, site_table
 from ksl.build.source import SourceFile, wrapped_chain
-from ksl.errors import DuplicateSlug, ImportFailed, UnknownWorkflow
+from ksl.define.source import Source, collecting
+from ksl.errors import DuplicateSlug, ImportFailed, MalformedTrigger, UnknownWorkflow
 
 if TYPE_CHECKING:
     from ksl.define.action import Action
@@ -33,7 +34,7 @@ FOLDERS = ("workflows", "actions", "agents", "triggers")
 class Duplicate:
     """Two definitions of one kind with one slug; the places are file:line. The first is the one in use."""
 
-    kind: DefinitionKind
+    kind: DefinitionKind | Literal["trigger"]
     slug: str
     first: str
     second: str
@@ -50,7 +51,7 @@ class Project:
     workflows: dict[str, Workflow[Any, Any]] = field(default_factory=dict[str, Any])
     actions: dict[str, Action[..., Any]] = field(default_factory=dict[str, Any])
     agents: dict[str, Any] = field(default_factory=dict[str, Any])
-    triggers: dict[str, Any] = field(default_factory=dict[str, Any])
+    triggers: dict[str, Source] = field(default_factory=dict[str, Source])
     tables: dict[str, SiteTable] = field(default_factory=dict[str, SiteTable])  # one for each workflow
     failures: list[ImportFailure] = field(default_factory=list[ImportFailure])
     duplicates: list[Duplicate] = field(default_factory=list[Duplicate])
@@ -114,10 +115,13 @@ def discover(
     finder.install()
     project = Project(finder.root, finder=finder)
     try:
-        loaded = [_load(project, name, file) for name, file in _modules(finder.root, names)]
-        _Collector(project, kind_of).collect([module for module in loaded if module is not None])
+        with collecting() as made:
+            loaded = [_load(project, name, file) for name, file in _modules(finder.root, names)]
+        modules = [module for module in loaded if module is not None]
+        _Collector(project, kind_of).collect(modules)
         # Only now: a call may name a workflow of a module that was loaded later.
         _make_tables(project, kind_of, is_context)
+        _collect_sources(project, made, modules)
     except BaseException:  # somebody pressed Ctrl-C
         finder.uninstall()
         raise
@@ -201,6 +205,46 @@ def _make_tables(project: Project, kind_of: KindOf, is_context: Callable[[object
             project.failures.append(
                 import_failure(error, module=function.__module__, file=file, root=project.folder)
             )
+
+
+def _collect_sources(project: Project, made: Sequence[Source], modules: Sequence[ModuleType]) -> None:
+    """Those made while the project loaded, named or not, and those that its modules name.
+
+    One that can never fire, or that is attached to a workflow which did not load, is a failure.
+    """
+    failed = {failure.file for failure in project.failures}
+    failed |= {f"{failure.module.replace('.', '/')}.py" for failure in project.failures}
+    named = [value for module in modules for value in vars(module).values() if isinstance(value, Source)]
+    for source in {id(source): source for source in [*made, *named]}.values():
+        file, _, line = source.place.rpartition(":")
+        if relative(file, project.folder) in failed:
+            continue  # of a module that raised further down: it is told of already
+        try:
+            source.prepare()
+            _check_attachments(project, source)
+        except Exception as error:
+            failure = import_failure(error, module=source.slug, file=Path(file), root=project.folder)
+            project.failures.append(replace(failure, line=int(line)))
+            continue
+        first = project.triggers.setdefault(source.slug, source)
+        if first is not source:
+            places = [_source_place(each, project.folder) for each in (first, source)]
+            project.duplicates.append(Duplicate("trigger", source.slug, *places))
+
+
+def _check_attachments(project: Project, source: Source) -> None:
+    for attachment in source.attachments:
+        workflow = attachment.workflow
+        if project.workflows.get(workflow.slug) is not workflow:
+            raise MalformedTrigger(
+                f"{source.where} is attached to workflow {workflow.slug}, which this project does not define or "
+                "could not load."
+            )
+
+
+def _source_place(source: Source, folder: Path) -> str:
+    file, _, line = source.place.rpartition(":")
+    return f"{relative(file, folder)}:{line}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -39,16 +39,10 @@ class Starting:
         self, slug: str, input: bytes, *, trigger: Trigger, triggered_at_ms: int | None = None,
         idempotency_key: str | None = None, subscriber: str | None = None, by: str = "", admit: bool = True,
     ) -> Started:  # fmt: skip
-        """Errors: UnknownWorkflow, BadJson, InvalidInput, PayloadTooLarge, IdempotencyConflict, StoreFull."""
+        """Errors: UnknownWorkflow, RuleBroken, BadJson, InvalidInput, PayloadTooLarge, IdempotencyConflict,
+        StoreFull."""
         engine = self._engine
-        if engine.stopping:
-            raise ShuttingDown("the server is stopping and takes no new runs. Try again when it is back.")
-        workflow = engine.project.workflows.get(slug)
-        if workflow is None:
-            raise UnknownWorkflow(unknown(slug, list(engine.project.workflows)))
-        self._commits.check_size(input, what=f"the input of workflow {slug}")
-        check(input, what=f"the input of workflow {slug}")
-        data = validated(workflow, input)
+        data = self._checked(slug, input)
         if idempotency_key is None:
             return Started(
                 await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by, admit), True
@@ -81,21 +75,9 @@ class Starting:
         subscriber: str | None, by: str, admit: bool,
     ) -> RunRow:  # fmt: skip
         engine = self._engine
-        now_ms = engine.clock.now_ms()
-        code = engine.codes.of(slug)
-        row = RunRow(
-            run_id=self._new_id(),
-            workflow=slug,
-            status=RunStatus.QUEUED,
-            trigger=trigger,
-            triggered_at_ms=triggered_at_ms or now_ms,
-            created_at_ms=now_ms,
-            seq=1,
-            subscriber=subscriber,
-            code_version=code.code_version,
-            idempotency_key=key,
-        )
-        event = self._commits.event(row, 1, "run_created", data, Meta(by=by))
+        change = self._made(slug, data, trigger, triggered_at_ms, key, subscriber, Meta(by=by))
+        row = change.run
+        assert row is not None
         done = self._commits.awaited()
 
         def lost(error: KslError) -> None:
@@ -105,14 +87,54 @@ class Starting:
 
         def create() -> None:
             # In one callback with the admission: run_created and run_started share a commit.
-            engine.store.append(
-                Change(
-                    run_id=row.run_id, events=[event], run=row, codes=[code], stored=done.stored, lost=lost
-                )
-            )
+            change.stored, change.lost = done.stored, lost
+            engine.store.append(change)
             if admit:
                 self._admit(row, data)
 
         self._loop.call_soon(create)
         await done.future
         return row
+
+    def prepare(
+        self, slug: str, input: bytes, *, trigger: Trigger, triggered_at_ms: int, subscriber: str | None,
+        meta: Meta,
+    ) -> Change:  # fmt: skip
+        """A new run for a firing to store, with others. Whoever stores it puts it in line.
+
+        Errors: as `start`, without those of a key.
+        """
+        return self._made(slug, self._checked(slug, input), trigger, triggered_at_ms, None, subscriber, meta)
+
+    def _checked(self, slug: str, input: bytes) -> bytes:
+        """The input as it is stored."""
+        if self._engine.stopping:
+            raise ShuttingDown("the server is stopping and takes no new runs. Try again when it is back.")
+        workflow = self._engine.project.workflows.get(slug)
+        if workflow is None:
+            raise UnknownWorkflow(unknown(slug, list(self._engine.project.workflows)))
+        self._commits.check_size(input, what=f"the input of workflow {slug}")
+        check(input, what=f"the input of workflow {slug}")
+        return validated(workflow, input)
+
+    def _made(
+        self, slug: str, data: bytes, trigger: Trigger, triggered_at_ms: int | None, key: str | None,
+        subscriber: str | None, meta: Meta,
+    ) -> Change:  # fmt: skip
+        engine = self._engine
+        now_ms = engine.clock.now_ms()
+        code = engine.codes.of(slug)
+        row = RunRow(
+            run_id=self._new_id(),
+            workflow=slug,
+            status=RunStatus.QUEUED,
+            trigger=trigger,
+            triggered_at_ms=now_ms if triggered_at_ms is None else triggered_at_ms,
+            created_at_ms=now_ms,
+            seq=1,
+            subscriber=subscriber,
+            code_version=code.code_version,
+            idempotency_key=key,
+        )
+        event = self._commits.event(row, 1, "run_created", data, meta)
+        return Change(run_id=row.run_id, events=[event], run=row, codes=[code])

@@ -28,13 +28,14 @@ class StartedRun(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Unstarted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that a firing did not start: an error, or what kept it back (`type` is then the policy)."""
+    """A run that a firing did not start: an error, or a policy that kept it back."""
 
-    workflow: str
-    type: str
+    workflow: str  # empty: none of them, since the filter raised
+    type: str  # of the error, or the policy
     message: str
     subscriber: str | None = None
     item: int = 0
+    held_back: bool = False
 
 
 class FiringRow(msgspec.Struct, frozen=True):

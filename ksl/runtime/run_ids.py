@@ -1,4 +1,4 @@
-"""The ids of runs."""
+"""The ids of runs and firings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import time
 def new_run_id() -> str:
     """`run_` and 20 characters: the time, so that ids sort by age, and 50 random bits."""
     return "run_" + _base32(time.time_ns() // 1_000_000) + _base32(secrets.randbits(50))
+
+
+def new_firing_id() -> str:
+    """`fir_` and the same."""
+    return "fir_" + new_run_id().removeprefix("run_")
 
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # no i, l, o, u: easily misread

@@ -37,8 +37,9 @@ from ksl.queue.timers import TimerLoop
 from ksl.records import HookRow, RunRow, TimerRow, Trigger
 from ksl.runtime.advancing import Advancing
 from ksl.runtime.ends import Ends
-from ksl.runtime.run_ids import new_run_id
+from ksl.runtime.run_ids import new_firing_id, new_run_id
 from ksl.runtime.token import read_token
+from ksl.trigger.firing import Triggers
 
 if TYPE_CHECKING:
     from ksl.build.config import Settings
@@ -107,6 +108,15 @@ class Runtime:
         self.engine.on_end = self._ends.ended
         commits = Commits(self.engine)
         self._starting = Starting(self.engine, commits, new_id=new_id, admit=self._advancing.admit)
+        self.triggers = Triggers(
+            project=project,
+            store=store,
+            clock=clock,
+            new_id=new_firing_id,
+            prepare=self._starting.prepare,
+            admit=self._admit_fired,
+            lost=lambda error: self.engine.lost(None, error),
+        )
         self._answering = Answering(self.engine, commits)
         self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._advancing.admit)
         self._retention = RetentionLoop(store=store, clock=clock, keep_s=settings.retention.finished_runs)
@@ -157,6 +167,7 @@ class Runtime:
                 boot=boot,
                 serve=serve,
             )
+            await runtime.triggers.standing.load()
             if serve:
                 runtime.unfit = await hold_unfit(runtime.engine)
             runtime._start()
@@ -332,6 +343,10 @@ class Runtime:
         if self._serve:
             self._advancing.spawn(self._retention.run())
         self._watchdog.start()
+
+    def _admit_fired(self, row: RunRow, input: bytes) -> None:
+        self._advancing.touch(row.run_id)
+        self._advancing.admit(row, input)
 
     def _timer_due(self, timer: TimerRow) -> None:
         self._advancing.timer_due(timer)
