@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from ksl import ActionContext, FatalError, Retry, action
 
-from actions.files import existing_folder
+from actions.files import existing_folder, write_whole
 
 FILE = "shop.db"
 # Another order holds the file: worth another try, unlike being out of stock.
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS customer (
 );
 CREATE TABLE IF NOT EXISTS deed (
     key TEXT PRIMARY KEY,                -- the idempotency key of the step that did it
-    kind TEXT NOT NULL,                  -- reserve, charge, ship, refund, release
+    kind TEXT NOT NULL,                  -- reserve, charge, ship, refund, release, backorder
     customer TEXT NOT NULL, item TEXT NOT NULL, quantity INTEGER NOT NULL, cents INTEGER NOT NULL,
     undoes TEXT UNIQUE REFERENCES deed   -- a deed is undone once at most
 );
@@ -45,6 +45,14 @@ class Deed(BaseModel):
     item: str
     quantity: int
     cents: int
+
+
+@action(retry=PATIENT)
+def stock_of(folder: str, item: str) -> int:
+    """Of an item, how many are on hand."""
+    with _shop(folder) as shop:
+        row = shop.execute("SELECT on_hand FROM stock WHERE item = ?", (item,)).fetchone()
+        return row[0] if row is not None else 0
 
 
 @action(retry=PATIENT)
@@ -114,6 +122,34 @@ def release_stock(ctx: ActionContext, folder: str, reservation: Deed) -> Deed:
         shop.execute("UPDATE stock SET on_hand = on_hand + ? WHERE item = ?", change)
         release = reservation.model_copy(update={"key": ctx.idempotency_key, "kind": "release"})
         return _record(shop, release, undoes=reservation.key)
+
+
+@action(retry=PATIENT)
+def note_backorder(ctx: ActionContext, folder: str, customer: str, item: str, quantity: int) -> Deed:
+    with _shop(folder) as shop:
+        if (done := _done(shop, ctx.idempotency_key)) is not None:
+            return done
+        deed = Deed(
+            key=ctx.idempotency_key,
+            kind="backorder",
+            customer=customer,
+            item=item,
+            quantity=quantity,
+            cents=0,
+        )
+        return _record(shop, deed)
+
+
+@action(retry=PATIENT)
+def write_audit(ctx: ActionContext, folder: str, customer: str, item: str) -> list[str]:
+    """What was done for the run that this step belongs to, in its order, put into audit.txt."""
+    with _shop(folder) as shop:
+        found = shop.execute("SELECT kind FROM deed WHERE key LIKE ? ORDER BY rowid", (f"{ctx.run_id}%",))
+        kinds = [kind for (kind,) in found]
+    write_whole(
+        existing_folder(folder) / "audit" / f"{ctx.run_id}.txt", f"{customer}, {item}: {', '.join(kinds)}\n"
+    )
+    return kinds
 
 
 def open_shop(

@@ -10,7 +10,7 @@ from ksl import workflow
 
 from actions.leads import open_account
 from actions.mail import write_letter
-from workflows.enrich import Lead, enrich_lead
+from workflows.enrich_lead import Lead, enrich_lead
 
 
 class Newcomer(BaseModel):

@@ -141,7 +141,7 @@ def ordered(shop: Path, customer: str, quantity: int = 1) -> Json:
 
 
 async def test_an_order_is_reserved_charged_and_shipped(engine: Engine, shop: Path) -> None:
-    run = await engine.run("order", ordered(shop, "Ada", 2))
+    run = await engine.run("fulfil-order", ordered(shop, "Ada", 2))
     assert run["output"] == {"status": "shipped", "because": "", "cents": 3000, "undone": []}
     assert deeds(shop) == ["reserve", "charge", "ship"]
 
@@ -156,15 +156,25 @@ async def test_an_order_is_reserved_charged_and_shipped(engine: Engine, shop: Pa
 async def test_an_order_that_fails_is_undone_backwards(
     engine: Engine, shop: Path, customer: str, because: str, undone: list[str]
 ) -> None:
-    run = await engine.run("order", ordered(shop, customer))
+    run = await engine.run("fulfil-order", ordered(shop, customer))
     assert run["status"] == "succeeded"
     assert run["output"] == {"status": "cancelled", "because": because, "cents": 0, "undone": undone}
     assert deeds(shop)[-len(undone) :] == undone
 
 
-async def test_an_order_out_of_stock_leaves_nothing_to_undo(engine: Engine, shop: Path) -> None:
-    run = await engine.run("order", ordered(shop, "Ada", 4))
-    assert (run["output"]["status"], run["output"]["undone"], deeds(shop)) == ("cancelled", [], [])
+async def test_an_order_out_of_stock_waits_for_more_and_takes_nothing(engine: Engine, shop: Path) -> None:
+    run = await engine.run("fulfil-order", ordered(shop, "Ada", 4))
+    assert (run["output"]["status"], run["output"]["undone"]) == ("backordered", [])
+    assert deeds(shop) == ["backorder"]
+
+
+async def test_whatever_becomes_of_an_order_is_written_down(engine: Engine, shop: Path) -> None:
+    for customer, said in (
+        ("Ada", "Ada, kite: reserve, charge, ship"),
+        ("Bob", "Bob, kite: reserve, release"),
+    ):
+        run = await engine.run("fulfil-order", ordered(shop, customer))
+        assert (shop.parent / "audit" / f"{run['run_id']}.txt").read_text() == f"{said}\n"
 
 
 @pytest.fixture
@@ -182,7 +192,7 @@ async def test_a_lead_is_enriched_from_several_questions_at_once(engine: Engine,
     steps = completed(run)
     assert set(steps[:2]) == {"find-company#0", "find-mentions#0"}
     assert set(steps[2:4]) == {"find-interests#0", "size-market#0"}
-    assert steps[4:] == ["score#0"]
+    assert steps[4:] == ["score-lead#0/score#0", "score-lead#0/write-letter#0", "score-lead#0"]
 
 
 async def test_a_lead_without_a_company_skips_the_market(engine: Engine, crm: str) -> None:
@@ -194,8 +204,10 @@ async def test_a_lead_without_a_company_skips_the_market(engine: Engine, crm: st
 async def test_onboarding_runs_enrichment_as_one_of_its_steps(engine: Engine, crm: str) -> None:
     run = await engine.run("onboarding", {"folder": crm, "name": "Ada", "email": "ada@acme.example"})
     assert (run["output"]["plan"], run["output"]["points"]) == ("enterprise", 80)
-    assert completed(run)[-4:] == [
-        "enrich-lead#0/score#0",
+    assert completed(run)[-6:] == [
+        "enrich-lead#0/score-lead#0/score#0",
+        "enrich-lead#0/score-lead#0/write-letter#0",
+        "enrich-lead#0/score-lead#0",
         "enrich-lead#0",
         "open-account#0",
         "write-letter#0",

@@ -13,8 +13,8 @@ from ksl.testing import Environment, crash_test, environment
 from actions.mail import write_letter
 from actions.shop import open_shop, ship_parcel
 from workflows.delayed_followup import delayed_followup
+from workflows.fulfil_order import fulfil_order
 from workflows.onboarding import onboarding
-from workflows.order import order
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def shop(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(("customer", "status"), [("Ada", "shipped"), ("Nemo", "cancelled")])
 async def test_an_order_comes_to_the_same_end_from_every_cut(shop: str, customer: str, status: str) -> None:
-    report = await crash_test(order, {"folder": shop, "customer": customer, "item": "kite"})
+    report = await crash_test(fulfil_order, {"folder": shop, "customer": customer, "item": "kite"})
     assert report.ok, str(report)
     assert report.effects >= 3
     async with environment() as env:
-        run = await env.start(order, {"folder": shop, "customer": customer, "item": "kite"})
+        run = await env.start(fulfil_order, {"folder": shop, "customer": customer, "item": "kite"})
         assert (await run.result()).status == status
 
 
@@ -44,7 +44,7 @@ async def test_parallel_branches_in_a_sub_workflow_come_to_the_same_end_from_eve
 async def test_the_same_holds_when_each_run_is_dropped_at_every_wait(tmp_path: Path, shop: str) -> None:
     stories: list[tuple[Workflow[Any, Any], dict[str, Any]]] = [
         (onboarding, _newcomer(tmp_path)),
-        (order, {"folder": shop, "customer": "Ada", "item": "kite"}),
+        (fulfil_order, {"folder": shop, "customer": "Ada", "item": "kite"}),
     ]
     for flow, input in stories:
         async with environment(replay_at_every_wait=True) as env:
@@ -68,7 +68,7 @@ async def test_a_compensation_is_tested_with_one_stub(shop: str) -> None:
         env.stub(ship_parcel, raises=ConnectionError("no carrier"))
 
     report = await crash_test(
-        order, {"folder": shop, "customer": "Ada", "item": "kite", "quantity": 2}, setup=setup
+        fulfil_order, {"folder": shop, "customer": "Ada", "item": "kite", "quantity": 2}, setup=setup
     )
     assert report.ok, str(report)
 

@@ -1,4 +1,4 @@
-"""Puts together what is known about a person, asking several questions at once."""
+"""Puts together what is known about a person: several questions at once, then a workflow as one step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from ksl import workflow
 
-from actions.leads import Company, find_company, find_interests, find_mentions, score, size_market
+from actions.leads import Company, find_company, find_interests, find_mentions, size_market
+from workflows.score_lead import score_lead
 
 
 class Lead(BaseModel):
@@ -40,8 +41,13 @@ async def enrich_lead(input: Lead) -> EnrichedLead:
             rank = group.create_task(size_market.run(folder=input.folder, company=company))
 
     found = interests.result()
-    verdict = await score.run(
-        company=company, rank=rank.result() if rank is not None else 0.0, mentions=mentions, interests=found
+    verdict = await score_lead.run(
+        folder=input.folder,
+        name=input.name,
+        company=company,
+        rank=rank.result() if rank is not None else 0.0,
+        mentions=mentions,
+        interests=found,
     )
     return EnrichedLead(
         name=input.name,

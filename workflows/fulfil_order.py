@@ -12,7 +12,17 @@ from pydantic import BaseModel, Field
 
 from ksl import StepFailed, workflow
 
-from actions.shop import Deed, charge_customer, refund_customer, release_stock, reserve_stock, ship_parcel
+from actions.shop import (
+    Deed,
+    charge_customer,
+    note_backorder,
+    refund_customer,
+    release_stock,
+    reserve_stock,
+    ship_parcel,
+    stock_of,
+    write_audit,
+)
 
 
 class Order(BaseModel):
@@ -23,22 +33,35 @@ class Order(BaseModel):
 
 
 class OrderResult(BaseModel):
-    status: Literal["shipped", "cancelled"]
+    status: Literal["shipped", "backordered", "cancelled"]
     because: str = ""
     cents: int = 0  # what the customer paid in the end
     undone: list[str] = []
 
 
-@workflow(slug="order", description="Takes an order, or takes it back as a whole.")
-async def order(input: Order) -> OrderResult:
+class SoldOut(Exception):
+    """There is less in stock than was ordered."""
+
+
+@workflow(slug="fulfil-order", description="Takes an order, or takes it back as a whole.")
+async def fulfil_order(input: Order) -> OrderResult:
     reservation: Deed | None = None
     charge: Deed | None = None
     try:
+        on_hand = await stock_of.run(folder=input.folder, item=input.item)
+        if on_hand < input.quantity:
+            raise SoldOut(f"{on_hand} of {input.item} in stock, {input.quantity} were ordered")
         reservation = await reserve_stock.run(
             folder=input.folder, customer=input.customer, item=input.item, quantity=input.quantity
         )
         charge = await charge_customer.run(folder=input.folder, reservation=reservation)
         await ship_parcel.run(folder=input.folder, reservation=reservation)
+        return OrderResult(status="shipped", cents=charge.cents)
+    except SoldOut as reason:
+        await note_backorder.run(
+            folder=input.folder, customer=input.customer, item=input.item, quantity=input.quantity
+        )
+        return OrderResult(status="backordered", because=str(reason))
     except StepFailed as failure:
         undone: list[str] = []
         # Backwards: nobody may pay for goods that somebody else can reserve.
@@ -49,4 +72,7 @@ async def order(input: Order) -> OrderResult:
             release = await release_stock.run(folder=input.folder, reservation=reservation)
             undone.append(release.kind)
         return OrderResult(status="cancelled", because=failure.message, undone=undone)
-    return OrderResult(status="shipped", cents=charge.cents)
+    finally:
+        await write_audit.run(  # ksl: ignore[KSL112] whatever became of the order, it is written down
+            folder=input.folder, customer=input.customer, item=input.item
+        )
