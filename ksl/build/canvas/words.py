@@ -82,7 +82,10 @@ def light_of(id: str, lights: Lights | None) -> Light | None:
 
 
 def most_pressing(states: list[NodeState]) -> NodeState:
-    return next((state for state in PRESSING if state in states), "pending")
+    for state in PRESSING:
+        if state in states:
+            return state
+    return "pending"
 
 
 def told(light: Light) -> str:
@@ -114,7 +117,7 @@ def _tries(light: Light) -> str:
 
 def counted(light: Light) -> str:
     """ "7 done, 1 failed"."""
-    order = ("done", *(state for state in PRESSING if state != "done"))
+    order: list[NodeState] = ["done", *(state for state in PRESSING if state != "done")]
     return ", ".join(f"{light.counts[state]} {state}" for state in order if light.counts.get(state))
 
 

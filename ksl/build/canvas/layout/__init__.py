@@ -5,7 +5,19 @@ tree, whatever the medium.
 """
 
 from ksl.build.canvas.layout.arrange import arrange
-from ksl.build.canvas.layout.medium import Face, Medium, Spacing
+from ksl.build.canvas.layout.medium import Face, FrameKind, Medium, Spacing
 from ksl.build.canvas.layout.shapes import Drawing, Edge, Frame, Label, Node, Shape
 
-__all__ = ["Drawing", "Edge", "Face", "Frame", "Label", "Medium", "Node", "Shape", "Spacing", "arrange"]
+__all__ = [
+    "Drawing",
+    "Edge",
+    "Face",
+    "Frame",
+    "FrameKind",
+    "Label",
+    "Medium",
+    "Node",
+    "Shape",
+    "Spacing",
+    "arrange",
+]

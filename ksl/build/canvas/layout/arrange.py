@@ -21,9 +21,9 @@ from ksl.build.canvas.blocks import (
     Wait,
     ends,
 )
-from ksl.build.canvas.layout.medium import Face, Medium
+from ksl.build.canvas.layout.medium import Face, FrameKind, Medium
 from ksl.build.canvas.layout.pieces import Hang, Piece, box, fan, framed, join, stack
-from ksl.build.canvas.layout.shapes import Drawing, FrameKind, Label, Node
+from ksl.build.canvas.layout.shapes import Drawing, Label, Node
 
 
 def arrange(canvas: Canvas, medium: Medium) -> Drawing:
@@ -103,7 +103,7 @@ class _Arranging:
         if returns:
             self._lead_back(inner)
         lines = "in" if returns else "through"
-        frame = framed("loop", block, inner, self._title(block), self._spacing, lines=lines)
+        frame = framed("loop", block, inner, self._title("loop", block), self._spacing, lines=lines)
         frame.open = not ends((block,))
         if block.no_break is None:
             return frame
@@ -131,19 +131,21 @@ class _Arranging:
         lanes = [self._lane(lane.blocks) for lane in block.lanes]
         labels = [self._medium.label(lane.label) if lane.label else None for lane in block.lanes]
         inner = fan(Piece(), labels, lanes, self._spacing, "fork")
-        return framed("parallel", block, inner, self._title(block), self._spacing)
+        return framed("parallel", block, inner, self._title("parallel", block), self._spacing)
 
     def _framed(self, kind: FrameKind, block: Scope | Helper) -> Piece:
-        return framed(kind, block, self._lane(block.blocks), self._title(block), self._spacing)
+        return framed(kind, block, self._lane(block.blocks), self._title(kind, block), self._spacing)
 
     def _try(self, block: Try) -> Piece:
         space = self._spacing
-        protected = framed("try", block, self._lane(block.blocks), self._title(block), space)
+        protected = framed("try", block, self._lane(block.blocks), self._title("try", block), space)
         whole = Piece()
         whole.put(protected)
         lanes = [(0, protected)]
         for lane in block.handlers:
-            handler = framed("handler", lane, self._lane(lane.blocks), self._medium.title(lane.label), space)
+            handler = framed(
+                "handler", lane, self._lane(lane.blocks), self._medium.title("handler", lane.label), space
+            )
             axis = whole.right + space.error + handler.left
             whole.line(
                 "error", [(whole.right, space.error_y), (axis - handler.left, space.error_y)], arrow=True
@@ -173,7 +175,7 @@ class _Arranging:
             "finally",
             lane,
             self._lane(lane.blocks),
-            self._medium.title(lane.label),
+            self._medium.title("finally", lane.label),
             space,
             least=(whole.left, error_x + space.error // 2),
         )
@@ -193,10 +195,10 @@ class _Arranging:
             rows.put(Node(step, -(face.width // 2), rows.height, face, hidden=True))
             rows.reach(face.width // 2, face.width - face.width // 2)
             rows.height += face.height
-        return framed("opaque", block, rows, self._title(block), self._spacing, lines="none")
+        return framed("opaque", block, rows, self._title("opaque", block), self._spacing, lines="none")
 
-    def _title(self, block: words.Group) -> Face:
-        return self._medium.title(words.title(block))
+    def _title(self, kind: FrameKind, block: words.Group) -> Face:
+        return self._medium.title(kind, words.title(block))
 
     def _ending(self, of: Literal["start", "end"], text: str) -> Piece:
         piece = _node(of, self._medium.ending(of, text))

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from ksl.build.canvas.blocks import Decision, Step, Terminal, Wait
 
+FrameKind = Literal["loop", "parallel", "try", "handler", "finally", "scope", "helper", "opaque"]
+
 
 @dataclass(frozen=True, slots=True)
 class Face:
@@ -29,7 +31,8 @@ class Spacing:
     error_y: int  # where that arrow is, from the top of the frame
     split: int  # from the bottom of a question to the line that leads to its lanes
     label_above: int  # from that line to the label
-    label_below: int  # from the label, or without one from the line, to the lane
+    label_below: int  # from the label to the lane
+    split_below: int  # from that line to lanes without labels
     join: int  # from the lowest lane to the line that leads out of them
     after_join: int
     frame_side: int  # from a frame's edge to what is inside
@@ -50,4 +53,4 @@ class Medium(Protocol):
     def question(self, block: Decision, text: str) -> Face: ...
     def terminal(self, block: Terminal, text: str) -> Face: ...
     def label(self, text: str) -> Face: ...
-    def title(self, text: str) -> Face: ...
+    def title(self, kind: FrameKind, text: str) -> Face: ...

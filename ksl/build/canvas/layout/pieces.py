@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ksl.build.canvas.blocks import Block, Lane
-from ksl.build.canvas.layout.medium import Face, Spacing
-from ksl.build.canvas.layout.shapes import Edge, EdgeKind, Frame, FrameKind, Label, Shape
+from ksl.build.canvas.layout.medium import Face, FrameKind, Spacing
+from ksl.build.canvas.layout.shapes import Edge, EdgeKind, Frame, Label, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def fan(
     whole.put(head)
     rail = head.depth + spacing.split
     tall = max((label.height for label in labels if label is not None), default=0)
-    top = rail + (spacing.label_above + tall if tall else 0) + spacing.label_below
+    top = rail + (spacing.label_above + tall + spacing.label_below if tall else spacing.split_below)
     for axis, lane, label in zip(axes, lanes, labels, strict=True):
         whole.line(kind, [(0, head.height), (0, rail), (axis, rail), (axis, top)], arrow=bool(lane.parts))
         whole.put(lane, axis, top)

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ksl.build.canvas.blocks import Block, Decision, Lane, Step, Terminal, Wait
-from ksl.build.canvas.layout.medium import Face
+from ksl.build.canvas.layout.medium import Face, FrameKind
 
-FrameKind = Literal["loop", "parallel", "try", "handler", "finally", "scope", "helper", "opaque"]
 EdgeKind = Literal[
     "flow",  # from one block to the next
     "fork",  # to lanes that run side by side, and from them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ksl.build.canvas.layout.shapes import FrameKind
+from ksl.build.canvas.layout import FrameKind
 from ksl.build.canvas.lights import NodeState
 
 KIND = {

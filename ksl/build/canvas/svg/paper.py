@@ -8,7 +8,7 @@ from typing import Literal
 from ksl.build.canvas import words
 from ksl.build.canvas.blocks import Decision, Step, Terminal, Wait
 from ksl.build.canvas.fitting import cut, wrapped
-from ksl.build.canvas.layout import Face, Spacing
+from ksl.build.canvas.layout import Face, FrameKind, Spacing
 from ksl.build.canvas.svg.text_width import CODE_EM, code_width, text_width
 
 NAME = 13.0  # font sizes
@@ -29,6 +29,7 @@ SPACING = Spacing(
     split=16,
     label_above=8,
     label_below=18,
+    split_below=18,
     join=18,
     after_join=8,
     frame_side=18,
@@ -38,7 +39,7 @@ SPACING = Spacing(
     border=0,
     empty=6,
     back=16,
-    snap=20,
+    snap=32,
 )
 
 
@@ -76,7 +77,7 @@ class Paper:
         lines = wrapped(words.one_line(text), 150, _code)
         return Face(ceil(max(map(_code, lines))) + 16, 4 + 15 * len(lines), lines, text)
 
-    def title(self, text: str) -> Face:
+    def title(self, kind: FrameKind, text: str) -> Face:
         line = cut(words.one_line(text), 300, _code)
         return Face(ceil(_code(line)) + 46, SPACING.frame_top, (line,), text)
 
