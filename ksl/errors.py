@@ -233,12 +233,6 @@ class NotSubscribable(FixRequest):
     code = "KSL308"
 
 
-class TriggerDisabled(FixRequest):
-    """The source is disabled and takes no deliveries."""
-
-    code = "KSL309"
-
-
 class BadSchedule(FixCode):
     """A schedule is not five cron fields, or never comes."""
 
