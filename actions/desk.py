@@ -31,11 +31,11 @@ class Verdict(BaseModel):
 def classify(text: str) -> Verdict:
     """Counts telling words. A model can take this action's place: the workflow would not change."""
     words = Counter(_words(text))
-    found = {kind: sum(words[word] for word in telling) for kind, telling in KEYWORDS.items()}
+    found: dict[Kind, int] = {kind: sum(words[word] for word in telling) for kind, telling in KEYWORDS.items()}
     total = sum(found.values())
     if not total:
         return Verdict(kind="other", certainty=0.0)
-    kind = max(found, key=lambda each: found[each])
+    kind: Kind = max(found, key=found.__getitem__)
     return Verdict(kind=kind, certainty=found[kind] / total)
 
 
