@@ -14,6 +14,7 @@ import uvicorn
 from ksl.api.app import create_app
 from ksl.api.gate import HEAD_MAX
 from ksl.api.protocol import DeadlineProtocol
+from ksl.define import listening
 from ksl.errors import BadSetting, PortInUse
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ async def serve(
     Errors:  PortInUse, BadSetting from `bind` when no socket is passed.
     """
     sock = sock or bind(host, port)
-    app = create_app(runtime, port=sock.getsockname()[1])
+    port = sock.getsockname()[1]
+    app = create_app(runtime, port=port)
     server = _Server(
         uvicorn.Config(
             app,
@@ -99,6 +101,7 @@ async def serve(
     )
     stop = stop or asyncio.Event()
     url = url_of(sock)
+    listening.opened(port)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     started = asyncio.create_task(server.is_started.wait())
     watching = asyncio.create_task(_until_stopped(server, app.state.stopping, stop))
@@ -116,6 +119,7 @@ async def serve(
             with suppress(asyncio.CancelledError):
                 await serving
         sock.close()
+        listening.closed(port)
 
 
 class _Server(uvicorn.Server):
