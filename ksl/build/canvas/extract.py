@@ -23,7 +23,9 @@ def canvas_of(project: Project, slug: str) -> Canvas:
     """Errors: UnknownWorkflow."""
     if slug not in project.workflows or slug not in project.tables:
         raise UnknownWorkflow(f"this project has no workflow {slug!r}.")
-    return extract(project.workflows[slug].function, project.tables[slug])
+    if slug not in project.canvases:
+        project.canvases[slug] = extract(project.workflows[slug].function, project.tables[slug])
+    return project.canvases[slug]
 
 
 def extract(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from ksl.build.canvas import words
 from ksl.build.canvas.blocks import (
     Block,
     Canvas,
@@ -21,6 +22,7 @@ from ksl.build.canvas.blocks import (
     Try,
     Wait,
 )
+from ksl.build.canvas.fitting import cut
 
 LABEL_MAX = 60
 
@@ -80,20 +82,17 @@ class _Chart:
                 else:
                     self._edge(_End(node, "", "-.->"), self._loops[-1].head)
                 return []
-            case Terminal(kind=kind, label=label):
-                self._node(f'(("{_text(f"{kind} {label}" if kind == "raise" else kind)}"))', ends)
+            case Terminal():
+                self._node(f'(("{_text(words.terminal(block))}"))', ends)
                 return []
             case Opaque(code=code, steps=steps):
                 ids = ", ".join(step.id for step in steps)
                 return [_End(self._node(f'[/"{_text(f"{code}: {ids}")}"/]', ends))]
-            case Decision(label=label, form=form, lanes=lanes):
-                asked = self._node(f'{{"{_text(label)}"}}', ends)
-                ways = [lane.label for lane in lanes]
-                if form != "match" and len(lanes) == 2:
-                    ways[0] = "yes"  # the question is in the node
-                return self._fan(lanes, [_End(asked, way) for way in ways])
-            case Parallel(form=form, label=label, lanes=lanes):
-                self._open(f"{form} {label}".strip())
+            case Decision(lanes=lanes):
+                asked = self._node(f'{{"{_text(words.asked(block))}"}}', ends)
+                return self._fan(lanes, [_End(asked, way) for way in words.ways(block)])
+            case Parallel(form=form, lanes=lanes):
+                self._open(words.title(block))
                 fork = self._node(f'[/"{_text(form)}"\\]', ends)
                 loose = self._fan(lanes, [_End(fork, lane.label) for lane in lanes])
                 self._close()
@@ -112,7 +111,7 @@ class _Chart:
                     done = self._sequence(other.blocks, done)
                 return [*done, *loop.breaks]
             case Try(blocks=blocks, handlers=handlers, always=always):
-                self._open("try")
+                self._open(words.title(block))
                 guard = self._node('["try"]', ends)
                 loose = self._sequence(blocks, [_End(guard)])
                 self._close()
@@ -125,10 +124,8 @@ class _Chart:
                 loose = self._sequence(always.blocks, [*loose, _End(guard, "in any case", "-.->")])
                 self._close()
                 return loose
-            case Scope(label=label, blocks=blocks):
-                return self._inside(label, blocks, ends)
-            case Helper(name=name, blocks=blocks):
-                return self._inside(f"{name}()", blocks, ends)
+            case Scope(blocks=blocks) | Helper(blocks=blocks):
+                return self._inside(words.title(block), blocks, ends)
             case _:
                 assert_never(block)
 
@@ -168,8 +165,7 @@ class _Chart:
 
 def _text(label: str) -> str:
     """Between quotes only the quote, the hash and what looks like HTML mean something to mermaid."""
-    line = " ".join(label.split())
-    line = line if len(line) <= LABEL_MAX else line[: LABEL_MAX - 1] + "…"
+    line = cut(words.one_line(label), LABEL_MAX, len)
     for letter, name in (("#", "#35;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;")):
         line = line.replace(letter, name)
     return line

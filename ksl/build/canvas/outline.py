@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+from ksl.build.canvas import words
 from ksl.build.canvas.blocks import (
     Block,
     Canvas,
@@ -20,97 +22,135 @@ from ksl.build.canvas.blocks import (
     Try,
     Wait,
 )
+from ksl.build.canvas.fitting import cut
+from ksl.build.canvas.glyphs import ASCII, UNICODE, Glyphs, cells
+from ksl.build.canvas.lights import Lights
 
 WIDTH = 100
-MARKS = {"action": "▸", "agent": "◆", "llm": "✦", "workflow": "»", "sleep": "◷", "hook": "‖", "dynamic": "?"}
-_TERMINALS = {"return": "■", "raise": "✗", "break": "⏏", "continue": "↺"}
+_NOTES_LEAST, _NOTES_MOST = 30, 60  # where notes begin, unless a step's id is longer
 
 
-def outline(canvas: Canvas) -> str:
-    lines = [line for block in canvas.blocks for line in _lines(block)] or ["no steps"]
-    hidden = [f"unreached {site.key or 'a dynamic step'} (line {site.line})" for site in canvas.unplaced]
-    return "\n".join(_cut(line) for line in [*lines, *hidden]) + "\n"
+def outline(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) -> str:
+    """With `lights` each step has its state and what there is to say of it, instead of its inputs."""
+    glyphs = ASCII if ascii else UNICODE
+    lines = list(_Outline(glyphs, lights).sequence(canvas.blocks)) or [_Line("no steps")]
+    hidden = [
+        _Line(f"unreached {site.key or 'a dynamic step'} (line {site.line})") for site in canvas.unplaced
+    ]
+    longest = max((cells(line.text) for line in lines if line.note), default=0)
+    column = min(max(longest + 2, _NOTES_LEAST), _NOTES_MOST)
+    return "\n".join(_printed(line, column, glyphs) for line in [*lines, *hidden]) + "\n"
 
 
-def _lines(block: Block) -> Iterator[str]:
-    match block:
-        case Step() | Wait():
-            yield _step(block)
-        case Terminal(kind=kind, label=label):
-            yield f"{_TERMINALS[kind]} {kind} {label if kind == 'raise' else ''}".rstrip()
-        case Opaque(code=code, label=label, steps=steps):
-            yield f"▒ {code} {label}"
-            for step in steps:
-                yield f"▒  {MARKS[step.kind]} {step.id}"
-        case Decision(form="match", label=label, lanes=lanes):
-            yield from _frame(f"match {label}", [])
-            yield from _lanes([(_case(lane.label), lane) for lane in lanes])
-        case Decision(form="expression", label=label, lanes=lanes):
-            first, *others = lanes
-            yield from _frame(f"if {label}", first.blocks)
-            yield from _lanes([(lane.label, lane) for lane in others])
-        case Decision(lanes=lanes):
-            first, *others = lanes
-            yield from _frame(f"if {first.label}", first.blocks)
-            yield from _lanes(
-                [(lane.label if lane.label == "else" else f"elif {lane.label}", lane) for lane in others]
-            )
-        case Loop(label=label, blocks=blocks, no_break=other):
-            yield from _frame(f"↻ {label}", blocks)
-            yield from _lanes([(other.label, other)] if other is not None else [])
-        case Parallel(form=form, label=label, lanes=lanes, collects_errors=collects):
-            notes = [note for note in (label, "collects errors" if collects else "") if note]
-            title = f"‖ {form}{' ' if notes else ''}{', '.join(notes)}"
-            first, *others = lanes
-            yield from _frame(
-                " ".join(filter(None, [title, first.label and f"· {first.label}"])), first.blocks
-            )
-            yield from _lanes([(lane.label, lane) for lane in others], mark="├ ")
-        case Try(blocks=blocks, handlers=handlers, always=always):
-            yield from _frame("try", blocks)
-            yield from _lanes([(lane.label, lane) for lane in handlers], mark="├╌", close=always is None)
-            if always is not None:
-                yield from _lanes([(always.label, always)])
-        case Scope(label=label, blocks=blocks):
-            yield from _frame(label, blocks)
-            yield "└"
-        case Helper(name=name, blocks=blocks):
-            yield from _frame(f"ƒ {name}()", blocks)
-            yield "└"
-        case _:
-            assert_never(block)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    note: str = ""
+
+
+class _Outline:
+    def __init__(self, glyphs: Glyphs, lights: Lights | None) -> None:
+        self._glyphs = glyphs
+        self._lights = lights
+
+    def sequence(self, blocks: tuple[Block, ...]) -> Iterator[_Line]:
+        for block in blocks:
+            yield from self._block(block)
+
+    def _block(self, block: Block) -> Iterator[_Line]:
+        glyphs = self._glyphs
+        match block:
+            case Step() | Wait():
+                yield self._step(block)
+            case Terminal(kind=kind):
+                yield _Line(f"{glyphs.terminals[kind]} {words.terminal(block)}")
+            case Opaque(steps=steps):
+                yield _Line(f"{glyphs.opaque} {words.title(block)}")
+                for step in steps:
+                    line = self._step(replace(step, inputs=()))
+                    yield replace(line, text=f"{glyphs.opaque}  {line.text}")
+            case Decision(lanes=lanes):
+                yield from self._decision(block, lanes)
+            case Loop(blocks=blocks, no_break=other):
+                yield from self._frame(f"{glyphs.loop}{words.title(block)}", blocks)
+                yield from self._lanes([(other.label, other)] if other is not None else [])
+            case Parallel(lanes=(first, *others)):
+                title = f"{glyphs.parallel}{words.title(block)}"
+                yield from self._frame(f"{title} · {first.label}" if first.label else title, first.blocks)
+                yield from self._lanes([(lane.label, lane) for lane in others])
+            case Parallel():
+                raise AssertionError("a parallel block has at least one lane")
+            case Try(blocks=blocks, handlers=handlers, always=always):
+                yield from self._frame(words.title(block), blocks)
+                on_error = [(lane.label, lane) for lane in handlers]
+                yield from self._lanes(on_error, mark=glyphs.error_lane, close=always is None)
+                if always is not None:
+                    yield from self._lanes([(always.label, always)])
+            case Scope(blocks=blocks):
+                yield from self._frame(words.title(block), blocks)
+                yield _Line(glyphs.closes)
+            case Helper(blocks=blocks):
+                yield from self._frame(f"{glyphs.helper}{words.title(block)}", blocks)
+                yield _Line(glyphs.closes)
+            case _:
+                assert_never(block)
+
+    def _decision(self, block: Decision, lanes: tuple[Lane, ...]) -> Iterator[_Line]:
+        first, *others = lanes
+        if block.form == "match":
+            yield from self._frame(words.asked(block), ())
+            yield from self._lanes([(_case(lane.label), lane) for lane in lanes])
+            return
+        yield from self._frame(f"if {block.label}", first.blocks)
+        elifs = block.form == "if"
+        yield from self._lanes(
+            [
+                (f"elif {lane.label}" if elifs and lane.label != "else" else lane.label, lane)
+                for lane in others
+            ]
+        )
+
+    def _step(self, block: Step | Wait) -> _Line:
+        glyphs = self._glyphs
+        name = f"{glyphs.kinds[block.kind]} {block.id}"
+        light = words.light_of(block.id, self._lights)
+        if light is not None:
+            return _Line(f"{glyphs.states[light.state]} {name}", words.told(light))
+        chips = [f"{one.field}={one.expression}" if one.field else one.expression for one in block.inputs]
+        if isinstance(block, Step) and block.inputs_hidden:
+            chips.append(glyphs.more)
+        return _Line(f"{name}  {', '.join(chips)}" if chips else name)
+
+    def _frame(self, title: str, blocks: tuple[Block, ...]) -> Iterator[_Line]:
+        yield _Line(f"{self._glyphs.opens} {title}".rstrip())
+        yield from self._inside(blocks)
+
+    def _lanes(
+        self, lanes: list[tuple[str, Lane]], *, mark: str | None = None, close: bool = True
+    ) -> Iterator[_Line]:
+        for title, lane in lanes:
+            if words.passes(lane):
+                continue  # straight through, as an `if` without `else` does
+            yield _Line(f"{mark or self._glyphs.lane} {title}".rstrip())
+            yield from self._inside(lane.blocks)
+        if close:
+            yield _Line(self._glyphs.closes)
+
+    def _inside(self, blocks: tuple[Block, ...]) -> Iterator[_Line]:
+        for line in self.sequence(blocks):
+            yield replace(line, text=f"{self._glyphs.inside}  {line.text}")
 
 
 def _case(label: str) -> str:
     return label if label in ("else", "no match") else f"case {label}"
 
 
-def _step(block: Step | Wait) -> str:
-    chips = [f"{one.field}={one.expression}" if one.field else one.expression for one in block.inputs]
-    if isinstance(block, Step) and block.inputs_hidden:
-        chips.append("…")
-    return f"{MARKS[block.kind]} {block.id}{'  ' if chips else ''}{', '.join(chips)}"
-
-
-def _frame(title: str, blocks: tuple[Block, ...] | list[Block]) -> Iterator[str]:
-    yield f"┌ {title}".rstrip()
-    for block in blocks:
-        for line in _lines(block):
-            yield f"│  {line}"
-
-
-def _lanes(lanes: list[tuple[str, Lane]], *, mark: str = "├", close: bool = True) -> Iterator[str]:
-    for title, lane in lanes:
-        if title in ("else", "no match") and not lane.blocks:
-            continue  # passes straight through, as an `if` without `else` does
-        yield f"{mark.rstrip()} {title}".rstrip()
-        for block in lane.blocks:
-            for line in _lines(block):
-                yield f"│  {line}"
-    if close:
-        yield "└"
-
-
-def _cut(line: str) -> str:
-    line = " ".join(line.splitlines())
-    return line if len(line) <= WIDTH else line[: WIDTH - 1].rstrip() + "…"
+def _printed(line: _Line, column: int, glyphs: Glyphs) -> str:
+    # Indentation is kept: only what an author wrote may hold more white space than a single one.
+    text = line.text if not glyphs.ascii else line.text.replace("·", "-").replace("…", "...")
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    if glyphs.ascii:
+        text = text.encode("ascii", "replace").decode()
+    if line.note:
+        text = f"{text}{' ' * max(column - cells(text), 2)}{glyphs.text(line.note)}"
+    return cut(text, WIDTH, cells, glyphs.more)

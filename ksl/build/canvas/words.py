@@ -70,6 +70,11 @@ def terminal(block: Terminal) -> str:
     return f"raise {block.label}".rstrip() if block.kind == "raise" else block.kind
 
 
+def terminal_short(block: Terminal) -> str:
+    """With no more of an exception than its name."""
+    return terminal(block).partition("(")[0]
+
+
 def one_line(text: str) -> str:
     return " ".join(text.split())
 

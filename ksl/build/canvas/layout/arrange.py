@@ -47,7 +47,7 @@ class _Arranging:
             case Step() | Wait():
                 return _node(block, self._medium.node(block, hidden=False))
             case Terminal():
-                piece = _node(block, self._medium.terminal(block, words.terminal(block)))
+                piece = _node(block, self._medium.terminal(block, words.terminal_short(block)))
                 piece.open = False
                 return piece
             case Decision():
@@ -88,7 +88,7 @@ class _Arranging:
         (terminal,) = lane.blocks
         assert isinstance(terminal, Terminal)
         label = self._medium.label(way)
-        face = self._medium.terminal(terminal, words.terminal(terminal))
+        face = self._medium.terminal(terminal, words.terminal_short(terminal))
         middle = head.height // 2
         label_at = head.right + self._spacing.stub
         at = label_at + label.width + self._spacing.stub
