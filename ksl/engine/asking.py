@@ -38,8 +38,9 @@ def ask(run: Run, call: Call) -> None:
         raise Halt
     call.after = run.position
     run.asked[call.id] = call
-    pooled = run.history.pool.get(call.id)
-    if not run.attempt_was_read and run.history.is_new(call.id, run.position):
+    history = run.history
+    pooled = history.pool.get(call.id)
+    if run.position < history.explored and not run.attempt_was_read and history.is_new(call.id, run.position):
         run.halted = ReplayMismatch(
             f"run {run.run_id}: the code asks for step:{call.id} at {call.line}, for which an earlier attempt "
             "of the run, having seen the same, did not ask. Nothing was executed; the run is held. Restore the "

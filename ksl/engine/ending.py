@@ -52,7 +52,7 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
     )
     error = result.error
     if error is None:
-        run.post("step_completed", step, data=result.data, input=call.input, meta=meta, value=result.value)
+        run.take(run.record("step_completed", step, result.data, call.input, meta), result.value)
         return
     data = failures.failure_data(error, step=step, attempts=attempt, type=result.type)
     delay_s = _next_attempt_in(run, call, error, made=attempt - run.history.reopened_at.get(step, 0))
@@ -125,7 +125,7 @@ def halt(run: Run, error: KslError, *, hold: bool) -> None:
     data = failures.encode(failures.failure_data(error, step=None, attempts=run.history.attempt))
     if hold:
         run.record("run_held", None, data=data, meta=Meta(attempt=run.history.attempt))
-        run.set_row(replace(run.row, status=RunStatus.HELD, waiting_on=None))
+        run.set_row(status=RunStatus.HELD, waiting_on=None)
     else:
         _finish(run, "run_failed", RunStatus.FAILED, data, Meta(attempt=run.history.attempt))
     run.flush()
@@ -142,7 +142,7 @@ def update_status(run: Run) -> None:
         )
         return
     if status != run.row.status or waiting_on != run.row.waiting_on or run.change.run is not None:
-        run.set_row(replace(run.row, status=status, waiting_on=waiting_on))
+        run.set_row(status=status, waiting_on=waiting_on)
 
 
 def _waiting(run: Run) -> tuple[RunStatus | None, bytes | None]:
@@ -225,25 +225,24 @@ def _failed(run: Run, error: BaseException) -> None:
     run.record("run_retrying", None, data=failures.encode(retrying), meta=Meta(attempt=attempt + 1))
     _clear_timers(run, keep_hooks=True)
     run.change.timers_set.append(TimerRow(due_ms, run.run_id, "", "run_retry", boot=run.host.boot))
-    run.set_row(
-        replace(run.row, status=RunStatus.QUEUED, due_ms=due_ms, attempt=attempt + 1, waiting_on=None)
-    )
+    run.set_row(status=RunStatus.QUEUED, due_ms=due_ms, attempt=attempt + 1, waiting_on=None)
 
 
 def _finish(run: Run, type: Any, status: RunStatus, data: bytes | None, meta: Meta) -> None:
     event = run.record(type, None, data=data, meta=meta)
     _clear_timers(run, keep_hooks=False)
-    run.change.hooks.extend(state.close(event.at_ms) for state in run.hooks.values() if state.is_open)
-    run.set_row(replace(run.row, status=status, finished_at_ms=event.at_ms, waiting_on=None, due_ms=None))
+    if run.hooks:
+        run.change.hooks.extend(state.close(event.at_ms) for state in run.hooks.values() if state.is_open)
+    run.set_row(status=status, finished_at_ms=event.at_ms, waiting_on=None, due_ms=None)
 
 
 def _clear_timers(run: Run, *, keep_hooks: bool) -> None:
     cleared = run.change.timers_cleared
     cleared.extend(run.sleeps.values())
-    cleared.extend(timer for _, timer in run.timers.values())
+    cleared.extend([timer for _, timer in run.timers.values()])
     cleared.extend(run.backoffs.values())
     if not keep_hooks:
-        cleared.extend(state.timer for state in run.hooks.values() if state.timer is not None)
+        cleared.extend([state.timer for state in run.hooks.values() if state.timer is not None])
         if run.run_timer is not None:
             cleared.append(run.run_timer)
 

@@ -280,18 +280,8 @@ class Engine:
 
     # host.Host
 
-    def append(self, run: Run, change: Change, seq: int) -> None:
-        first, refused = change.stored, change.lost
-        if first is None:
-            change.stored = partial(run.on_stored, seq)
-        else:
-
-            def stored() -> None:
-                first()
-                run.on_stored(seq)
-
-            change.stored = stored
-        change.lost = partial(self._lost, run, change.events, refused)
+    def append(self, run: Run, change: Change) -> None:
+        change.owner = run
         self.store.append(change)
         if change.timers_set:
             self._timers.set(change.timers_set)
@@ -460,18 +450,13 @@ class Engine:
     def _keep(self, attempt: Attempt, result: Result) -> None:
         self.unstored.keep(attempt.run_id, attempt.step, attempt.action.slug, attempt.input, result)
 
-    def _lost(
-        self, run: Run, events: list[Event], refused: Callable[[KslError], None] | None, error: KslError
-    ) -> None:
-        """A turn was not stored: what is in memory is ahead of the log, so it goes."""
+    def lost_turn(self, run: Run, change: Change, error: KslError) -> None:
         passes = isinstance(error, TryAgain) and not self.stopping
         if passes:
-            self.unstored.keep_completed(events)
+            self.unstored.keep_completed(change.events)
         if self.live.get(run.run_id) is run:
             _log.error("run %s leaves memory, its newest turn was not stored: %s", run.run_id, error)
             self._forget(run, for_now=passes)
-        if refused is not None:
-            refused(error)
         self.lost(run.run_id, error)
 
     def lost(self, run_id: str | None, error: KslError) -> None:

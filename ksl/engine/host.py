@@ -42,8 +42,12 @@ class Host(Protocol):
     workspaces_root: Path
     stopping: bool  # nothing new is to be performed
 
-    def append(self, run: Run, change: Change, seq: int) -> None:
-        """Stores a turn whose newest event is `seq`; tells `run.on_stored(seq)` after the commit."""
+    def append(self, run: Run, change: Change) -> None:
+        """Stores a turn, and tells the run after the commit."""
+        ...
+
+    def lost_turn(self, run: Run, change: Change, error: KslError) -> None:
+        """A turn was not stored: what is in memory is ahead of the log, so it goes."""
         ...
 
     def perform(self, run: Run, call: Call, attempt: int) -> None: ...

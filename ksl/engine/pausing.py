@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from ksl.errors import KslError
 from ksl.records import Event, Meta, RunStatus
 
@@ -20,7 +18,7 @@ def pause(
     """Held by a person: what is in flight is still recorded, nothing more begins."""
     run.paused = True
     run.record("run_held", None, data=data, meta=meta)
-    run.set_row(replace(run.row, status=RunStatus.HELD, waiting_on=None))
+    run.set_row(status=RunStatus.HELD, waiting_on=None)
     run.change.stored, run.change.lost = stored, lost
     run.flush()
 

@@ -26,7 +26,7 @@ def issue_stored(run: Run) -> None:
     """What waited for a commit that has come."""
     blocked = run.blocked
     while blocked and blocked[0][0] <= run.stored_seq:
-        _issue(run, blocked.popleft()[1])
+        _issue(run, blocked.pop(0)[1])
 
 
 def _issue(run: Run, calls: list[Call]) -> None:
@@ -53,8 +53,8 @@ def _perform_all(run: Run, calls: list[Call]) -> None:
             continue
         if call.action is not None and call.action.effect == "at_most_once":
             once.append(call)
-        else:
-            _perform(run, call)
+        elif not run.paused:
+            run.host.perform(run, call, run.attempts.get(call.id, 0) + 1)
     if once and not run.host.stopping:
         for call in once:
             meta = Meta(
@@ -71,11 +71,5 @@ def _perform_all(run: Run, calls: list[Call]) -> None:
 
 def _perform_started(run: Run, calls: list[Call]) -> None:
     for call in calls:
-        if not call.done() and call.id in run.asked and not run.evicting:
-            _perform(run, call)
-
-
-def _perform(run: Run, call: Call) -> None:
-    if run.paused:
-        return
-    run.host.perform(run, call, run.attempts.get(call.id, 0) + 1)
+        if not call.done() and call.id in run.asked and not run.evicting and not run.paused:
+            run.host.perform(run, call, run.attempts.get(call.id, 0) + 1)

@@ -13,7 +13,6 @@ crash takes back only what nobody saw.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
 from time import perf_counter
@@ -33,17 +32,28 @@ from ksl.engine.ids import Scope
 from ksl.engine.loop import RunLoop, RunTask, RunTimer
 from ksl.errors import KslError
 from ksl.log.store import Change
-from ksl.records import Event, EventType, Meta, RunRow, TimerRow
+from ksl.records import Event, EventType, Meta, RunRow, RunStatus, TimerRow
 
 if TYPE_CHECKING:
     from ksl.build.sites import SiteTable
     from ksl.define.workflow import Workflow
 
+_RUNNING = RunStatus.RUNNING
 SLOW_S = 0.1  # of one turn of a body; longer makes every other run wait
 
 
 class Run:
     """Implements `durable.Durable`. Used on the host loop's thread only, from plain callbacks."""
+
+    # Attributes beyond thirty would make each run's dict one of its own, kilobytes large.
+    __slots__ = (
+        "_begun", "_random", "active", "asked", "attempt_was_read", "attempts", "backoffs", "barrier",
+        "blocked", "body", "cancel_requested", "caught_up", "change", "cursor", "evicting", "fired_timer",
+        "halted", "has_slot", "history", "hooks", "host", "in_line", "input", "loaded_seq", "log", "loop",
+        "made", "main", "now_ms", "paused", "position", "replaying", "ripe", "row", "run_id", "run_timer",
+        "scope", "seq", "sleeps", "steps_asked", "stored_seq", "tables", "timed_out", "timers", "wanted",
+        "workflow",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -99,7 +109,7 @@ class Run:
         self.steps_asked = 0
         self.wanted: dict[str, Call] = {}  # asked for in this turn
         self.in_line: list[Call] = []  # for a slot, to be performed
-        self.blocked: deque[tuple[int, list[Call]]] = deque()
+        self.blocked: list[tuple[int, list[Call]]] = []  # behind a commit, by the seq that must be stored
         self.ripe: list[tuple[int, str]] = []  # pooled outcomes that were asked for, by seq
         self.change = Change(run_id=row.run_id)
 
@@ -113,17 +123,21 @@ class Run:
         self.cursor = len(self.history.current)
         meta = Meta(attempt=self.history.attempt)
         event = self.record("run_started", None, meta=meta)
-        if self.row.started_at_ms is None:
-            self.row = replace(self.row, started_at_ms=event.at_ms)
-        if self.row.due_ms is not None:
-            self.change.timers_cleared.append(TimerRow(self.row.due_ms, self.run_id, "", "run_retry"))
-        self.row = replace(self.row, attempt=self.history.attempt, due_ms=None)
+        row = self.row
+        if row.due_ms is not None:
+            self.change.timers_cleared.append(TimerRow(row.due_ms, self.run_id, "", "run_retry"))
+        self.row = replace(
+            row,
+            started_at_ms=event.at_ms if row.started_at_ms is None else row.started_at_ms,
+            attempt=self.history.attempt,
+            due_ms=None,
+        )
         # Should the code not fit what earlier attempts left, no more than the beginning is kept of this turn.
         self._begun = Change(
             run_id=self.run_id, events=[event], timers_cleared=list(self.change.timers_cleared)
         )
         self.caught_up = self.history.attempt == 1
-        self._take(event)
+        self.take(event)
         self._begun = None
         self.caught_up = True
 
@@ -138,20 +152,19 @@ class Run:
         data: bytes | None = None,
         input: bytes | None = None,
         meta: Meta | None = None,
-        value: Any = None,
         cleared: TimerRow | None = None,
         stored: Callable[[], None] | None = None,
         lost: Callable[[KslError], None] | None = None,
     ) -> None:
         """An event from the world: recorded, delivered, and the body drained."""
-        event = self.record(type, step, data=data, input=input, meta=meta)
+        event = self.record(type, step, data, input, meta)
         if cleared is not None:
             self.change.timers_cleared.append(cleared)
         if stored is not None:
             self.change.stored = stored
         if lost is not None:
             self.change.lost = lost
-        self._take(event, value)
+        self.take(event)
 
     def note(
         self, type: EventType, step: str | None, *, data: bytes | None = None, input: bytes | None = None,
@@ -212,12 +225,15 @@ class Run:
         if self.asked.get(call.id) is call:
             ending.record_attempt(self, call, result)
 
-    def on_stored(self, seq: int) -> None:
-        """Everything up to `seq` is committed: what waited for that may act."""
-        if seq > self.stored_seq:
-            self.stored_seq = seq
+    def on_stored(self, change: Change, /) -> None:
+        """A turn is committed: what waited for that may act."""
+        if change.events:
+            self.stored_seq = change.events[-1].seq
         if self.blocked:
             performing.issue_stored(self)
+
+    def on_lost(self, change: Change, error: KslError, /) -> None:
+        self.host.lost_turn(self, change, error)
 
     # What the body asks (durable.Durable). Bound, not called: one more call for each
     # step would be felt.
@@ -244,7 +260,8 @@ class Run:
 
     # One turn.
 
-    def _take(self, event: Event, value: Any = None) -> None:
+    def take(self, event: Event, value: Any = None) -> None:
+        """Shows the body an event that was recorded just now. `value` is what its data decodes to, where known."""
         self.barrier = event.seq
         deliver(self, event, value)
         self.settle_turn()
@@ -283,14 +300,16 @@ class Run:
         if self.halted is not None:
             self.host.halted(self, self.halted)
             return
-        if self.main is not None and self.main.done():
-            ending.conclude(self)
-            return
         if self.main is not None:
-            ending.update_status(self)
-            if self.halted is not None:
-                self.host.halted(self, self.halted)
+            if self.main.done():
+                ending.conclude(self)
                 return
+            # Else it is known: most turns end with a step in flight.
+            if self.active == 0 or self.row.status is not _RUNNING or self.change.run is not None:
+                ending.update_status(self)
+                if self.halted is not None:
+                    self.host.halted(self, self.halted)
+                    return
         self.flush()
         if self.wanted:
             performing.issue_wanted(self)
@@ -306,15 +325,15 @@ class Run:
                 change.timers_set = [
                     timer for timer in change.timers_set if timer not in change.timers_cleared
                 ]
-            self.change = Change(run_id=self.run_id)
-            self.host.append(self, change, self.seq)
+            self.change = Change(self.run_id)
+            self.host.append(self, change)
 
     def record(
-        self, type: EventType, step: str | None, *, data: bytes | None = None, input: bytes | None = None,
+        self, type: EventType, step: str | None, data: bytes | None = None, input: bytes | None = None,
         meta: Meta | None = None,
     ) -> Event:  # fmt: skip
-        self.seq += 1
-        event = Event(self.run_id, self.seq, type, step, self.host.clock.now_ms(), data, input, meta)
+        self.seq = seq = self.seq + 1
+        event = Event(self.run_id, seq, type, step, self.host.clock.now_ms(), data, input, meta)
         self.change.events.append(event)
         return event
 
@@ -344,6 +363,5 @@ class Run:
             self.cursor += 1
         return events[self.cursor] if self.cursor < len(events) else None
 
-    def set_row(self, row: RunRow) -> None:
-        self.row = replace(row, seq=self.seq)
-        self.change.run = self.row
+    def set_row(self, **changes: Any) -> None:
+        self.row = self.change.run = replace(self.row, seq=self.seq, **changes)

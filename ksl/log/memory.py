@@ -89,16 +89,14 @@ class MemoryStore:
         for change, error in outcomes:
             if error is not None:
                 self._lose(change, error)
-            elif change.stored is not None:
-                self._call(change.stored)
+            else:
+                self._call(change.tell_stored)
         if any(change.events for change, error in outcomes if error is None):
             for watcher in tuple(self._watchers):
                 self._call(watcher)
 
     def _lose(self, change: Change, error: KslError) -> None:
-        lost = change.lost
-        if lost is not None:
-            self._call(lambda: lost(error))
+        self._call(lambda: change.tell_lost(error))
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:

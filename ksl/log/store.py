@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Owner(Protocol):
+    """Whose turns changes are. A method, where a callback for each change would have to be made first."""
+
+    def on_stored(self, change: Change, /) -> None: ...
+
+    def on_lost(self, change: Change, error: KslError, /) -> None: ...
+
+
 class Change(msgspec.Struct):
     """One turn of one run.
 
@@ -41,6 +49,19 @@ class Change(msgspec.Struct):
     triggers: TriggerRows | None = None  # a firing's own rows; `events` are then those of all its runs
     stored: Callable[[], None] | None = None  # called once, after the commit
     lost: Callable[[KslError], None] | None = None  # called once instead, when it was not stored
+    owner: Owner | None = None  # is told likewise, before `lost` and after `stored`
+
+    def tell_stored(self) -> None:
+        if self.stored is not None:
+            self.stored()
+        if self.owner is not None:
+            self.owner.on_stored(self)
+
+    def tell_lost(self, error: KslError) -> None:
+        if self.owner is not None:
+            self.owner.on_lost(self, error)
+        if self.lost is not None:
+            self.lost(error)
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):

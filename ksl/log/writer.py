@@ -264,12 +264,10 @@ class Writer:
 
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:
-            stored = change.stored
-            if stored is not None:
-                try:
-                    stored()
-                except Exception as error:
-                    self._report(error)
+            try:
+                change.tell_stored()
+            except Exception as error:
+                self._report(error)
 
     def _tell_singly(self, taken: _Batch) -> None:
         runs: dict[str, KslError] = {}
@@ -320,9 +318,7 @@ class Writer:
         self._settled(len(lost))
 
     def _tell_lost(self, change: Change, error: KslError) -> None:
-        lost = change.lost
-        if lost is not None:
-            self._call(lambda: lost(error))
+        self._call(lambda: change.tell_lost(error))
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:

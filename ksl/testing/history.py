@@ -203,7 +203,7 @@ class _Listening(Stage):
         )
         self.ended_with: Event | None = None
 
-    def append(self, run: Run, change: Change, seq: int) -> None:
+    def append(self, run: Run, change: Change) -> None:
         for event in change.events:
             if event.type in (*_ENDS, "run_retrying"):
                 self.ended_with = event
