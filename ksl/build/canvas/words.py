@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from ksl.build.canvas.blocks import Decision, Helper, Lane, Loop, Opaque, Parallel, Scope, Terminal, Try
+from ksl.build.canvas.blocks import (
+    Decision,
+    Helper,
+    Lane,
+    Loop,
+    Opaque,
+    Parallel,
+    Scope,
+    Step,
+    Terminal,
+    Try,
+    Wait,
+)
 from ksl.build.canvas.lights import Light, Lights, NodeState
 
 Group = Loop | Parallel | Try | Scope | Helper | Opaque
@@ -73,6 +85,13 @@ def terminal(block: Terminal) -> str:
 def terminal_short(block: Terminal) -> str:
     """With no more of an exception than its name."""
     return terminal(block).partition("(")[0]
+
+
+def how_long(block: Step | Wait) -> str:
+    """What a sleep is given, as a person would write it."""
+    if block.kind != "sleep" or len(block.inputs) != 1:
+        return ""
+    return block.inputs[0].expression.strip("'")
 
 
 def one_line(text: str) -> str:

@@ -45,6 +45,28 @@ def test_mermaid_is_printed_bare(folder: Path) -> None:
     assert ksl(folder, "canvas", "nap", "--format", "mermaid").stdout.startswith("flowchart TD\n")
 
 
+def test_boxes_and_trees_can_be_had_in_ascii(folder: Path) -> None:
+    boxes = """\
+    ( nap )
+       │
+╭────────────╮
+│ ◷ sleep 1h │
+╰────────────╯
+       │
+ ( ■ return )
+"""
+    assert ksl(folder, "canvas", "nap", "--format", "boxes").stdout == boxes
+    assert "| zz sleep 1h |" in ksl(folder, "canvas", "nap", "--format", "boxes", "--ascii").stdout
+    assert ksl(folder, "canvas", "nap", "--ascii").stdout == "zz sleep  '1h'\n# return\n"
+
+
+def test_a_picture_is_a_file_of_its_own(folder: Path) -> None:
+    picture = ksl(folder, "canvas", "nap", "--format", "svg").stdout
+    assert picture.startswith("<svg ")
+    assert picture.endswith("</svg>\n")
+    assert 'data-id="sleep"' in picture
+
+
 def test_drawing_leaves_nothing_behind(folder: Path) -> None:
     ksl(folder, "canvas", "nap")
     assert not (folder / ".ksl").exists()
