@@ -3,12 +3,17 @@
 Everything a workflow file may import, and nothing else.
 """
 
+from contextlib import AbstractAsyncContextManager as _AsyncManager
+
 # define
 from ksl.define.action import Action, ActionContext, action
 from ksl.define.context import Context, Hook
+from ksl.define.credential import Credential, Credentials, OAuth
+from ksl.define.credential import CredentialSource as _Source
 from ksl.define.delivery import Delivery
 from ksl.define.parallel import as_completed, bounded
 from ksl.define.retry import Retry
+from ksl.define.seam import outside as _outside
 from ksl.define.webhook import WebhookSource
 from ksl.define.workflow import Workflow, workflow
 
@@ -23,22 +28,46 @@ from ksl.errors import (
     StepInterrupted,
 )
 
+# verify deliveries
+from ksl.trigger.verify.github import GitHub
+from ksl.trigger.verify.shared_token import SharedToken
+from ksl.trigger.verify.slack import Slack
+from ksl.trigger.verify.standard_webhooks import StandardWebhooks
+from ksl.trigger.verify.stripe import Stripe
+
 __version__ = "0.1.0"
+
+
+def _project_credentials() -> _AsyncManager[_Source]:
+    from ksl.runtime.credentials import script_credentials
+
+    return script_credentials()
+
+
+_outside.put(_project_credentials)  # what an action is given that a script runs
 
 __all__ = [
     "Action",
     "ActionContext",
     "Context",
+    "Credential",
+    "Credentials",
     "Delivery",
     "FatalError",
+    "GitHub",
     "Hook",
     "HookRejected",
     "HookTimeout",
     "KslError",
+    "OAuth",
     "RetryLater",
     "Retry",
+    "SharedToken",
+    "Slack",
+    "StandardWebhooks",
     "StepFailed",
     "StepInterrupted",
+    "Stripe",
     "WebhookSource",
     "Workflow",
     "action",

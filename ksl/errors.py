@@ -252,9 +252,17 @@ class PayloadMisfit(FixCode):
 
 
 class PollFailed(FixCode):
-    """A poll raised, took too long, or gave something that cannot be used. Its state stays as it was."""
+    """A poll raised, took too long, or gave something that cannot be used. Its state stays as it was.
+
+    `type` is the name of the exception's class, `told` its message with the place it was raised at.
+    """
 
     code = "KSL330"
+
+    def __init__(self, message: str, *, type: str = "PollFailed", told: str = "") -> None:
+        super().__init__(message)
+        self.type = type
+        self.told = told or message
 
 
 class Unverified(FixRequest):

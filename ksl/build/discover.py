@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ksl.build.credentials import credentials_of
 from ksl.build.failure import ImportFailure, import_failure, relative
 from ksl.build.loader import ProjectFinder, require_positions
 from ksl.build.sites import DefinitionKind, KindOf, SiteTable, site_table
@@ -24,7 +25,10 @@ from ksl.define.source import Source, collecting
 from ksl.errors import DuplicateSlug, ImportFailed, MalformedTrigger, UnknownWorkflow
 
 if TYPE_CHECKING:
+    from ksl.build.canvas import Canvas
+    from ksl.build.rules.broken import RuleBroken
     from ksl.define.action import Action
+    from ksl.define.credential import Credential
     from ksl.define.workflow import Workflow
 
 FOLDERS = ("workflows", "actions", "agents", "triggers")
@@ -34,7 +38,7 @@ FOLDERS = ("workflows", "actions", "agents", "triggers")
 class Duplicate:
     """Two definitions of one kind with one slug; the places are file:line. The first is the one in use."""
 
-    kind: DefinitionKind | Literal["trigger"]
+    kind: DefinitionKind | Literal["trigger", "credential"]
     slug: str
     first: str
     second: str
@@ -52,6 +56,7 @@ class Project:
     actions: dict[str, Action[..., Any]] = field(default_factory=dict[str, Any])
     agents: dict[str, Any] = field(default_factory=dict[str, Any])
     triggers: dict[str, Source] = field(default_factory=dict[str, Source])
+    credentials: dict[str, Credential[Any]] = field(default_factory=dict[str, Any])
     tables: dict[str, SiteTable] = field(default_factory=dict[str, SiteTable])  # one for each workflow
     failures: list[ImportFailure] = field(default_factory=list[ImportFailure])
     duplicates: list[Duplicate] = field(default_factory=list[Duplicate])
@@ -59,6 +64,15 @@ class Project:
         default_factory=dict[str, SourceFile]
     )  # parsed workflow files, by absolute path
     finder: ProjectFinder | None = None
+    canvases: dict[str, Canvas] = field(default_factory=dict[str, "Canvas"])  # those drawn so far
+    broken: dict[str, RuleBroken] = field(
+        default_factory=dict[str, "RuleBroken"]
+    )  # workflows that may start no runs: see `rules.enforce`
+
+    def raise_if_rule_broken(self, slug: str) -> None:
+        """Errors: RuleBroken, with the code of the rule."""
+        if (error := self.broken.get(slug)) is not None:
+            raise type(error)(str(error))
 
     def code_version(self, slug: str) -> str:
         """A short hash of the source of a workflow's file and of the files of the workflows it runs."""
@@ -122,6 +136,7 @@ def discover(
         # Only now: a call may name a workflow of a module that was loaded later.
         _make_tables(project, kind_of, is_context)
         _collect_sources(project, made, modules)
+        _collect_credentials(project, modules)
     except BaseException:  # somebody pressed Ctrl-C
         finder.uninstall()
         raise
@@ -228,7 +243,7 @@ def _collect_sources(project: Project, made: Sequence[Source], modules: Sequence
             continue
         first = project.triggers.setdefault(source.slug, source)
         if first is not source:
-            places = [_source_place(each, project.folder) for each in (first, source)]
+            places = [_place_of(each.place, project.folder) for each in (first, source)]
             project.duplicates.append(Duplicate("trigger", source.slug, *places))
 
 
@@ -242,8 +257,16 @@ def _check_attachments(project: Project, source: Source) -> None:
             )
 
 
-def _source_place(source: Source, folder: Path) -> str:
-    file, _, line = source.place.rpartition(":")
+def _collect_credentials(project: Project, modules: Sequence[ModuleType]) -> None:
+    for each in credentials_of(modules, actions=project.actions, sources=project.triggers):
+        first = project.credentials.setdefault(each.name, each)
+        if first is not each:
+            places = [_place_of(one.place, project.folder) for one in (first, each)]
+            project.duplicates.append(Duplicate("credential", each.name, *places))
+
+
+def _place_of(place: str, folder: Path) -> str:
+    file, _, line = place.rpartition(":")
     return f"{relative(file, folder)}:{line}"
 
 

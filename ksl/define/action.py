@@ -14,17 +14,18 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast,
 from uuid import uuid4
 
 from ksl.define.codec import ArgumentsCodec, Codec, Json
+from ksl.define.credential import NO_CREDENTIALS, Credential, Credentials
 from ksl.define.duration import parse_duration
 from ksl.define.retry import ONCE, Retry
-from ksl.define.seam import current_run, frame_at, in_action
+from ksl.define.seam import current_run, frame_at, in_action, outside
 from ksl.define.slug import check_slug, slug_of, title_of
 from ksl.errors import ActionIsLeaf, MalformedDefinition
+from ksl.records.credential import Scope
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Duration = str | float | timedelta
 Effect = Literal["at_least_once", "at_most_once"]
-Scope = Literal["organization", "project", "user"]
 
 
 def _quiet(_message: str, _fields: Mapping[str, Any]) -> None:
@@ -45,7 +46,7 @@ class ActionContext:
     idempotency_key: str = ""
     log: Any = None
     workspace: Path | None = None
-    credentials: Any = None
+    credentials: Credentials = NO_CREDENTIALS
     cancelled: ThreadEvent = field(default_factory=ThreadEvent)
     _report: Callable[[str, Mapping[str, Any]], None] = field(default=_quiet, repr=False)
 
@@ -69,7 +70,7 @@ class Action(Generic[P, R]):
         timeout: Duration | None = None,
         concurrency: int | None = None,
         rate: str | None = None,
-        credentials: Sequence[Any] = (),
+        credentials: Sequence[Credential[Any]] = (),
         effect: Effect = "at_least_once",
     ) -> None:
         where = f"action {function.__qualname__}"
@@ -93,7 +94,7 @@ class Action(Generic[P, R]):
         self.timeout_s = None if timeout is None else parse_duration(timeout)
         self.concurrency = concurrency
         self.rate = None if rate is None else parse_rate(rate, where=where)
-        self.credentials = tuple(credentials)
+        self.credentials = _distinct(credentials, where=where)
         self.effect: Effect = effect
         self.is_async = inspect.iscoroutinefunction(function)
         self.context_parameter = _context_parameter(function)
@@ -156,24 +157,34 @@ class Action(Generic[P, R]):
         names = [parameter.name for parameter in self.arguments.fields]
         return self.function(**dict(zip(names, args, strict=False)), **kwargs)
 
-    def _at_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, R]:
+    def _at_once(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], pinned: Scope | None = None
+    ) -> Coroutine[Any, Any, R]:
         leaf = in_action.get()
         if leaf is not None:
             raise ActionIsLeaf(
                 f"action {leaf} called {self.slug}.run(...). Actions are leaves: call the plain function "
                 f"({self.function.__name__}(...)) or make a workflow that runs both."
             )
-        return self._execute(self.arguments.encode(args, kwargs))
+        return self._execute(self.arguments.encode(args, kwargs), pinned)
 
-    async def _execute(self, data: bytes) -> R:
+    async def _execute(self, data: bytes, pinned: Scope | None) -> R:
         import asyncio
 
+        context = outside_context(self.slug)
+        if self.credentials:
+            async with outside.source() as source:
+                context.credentials = (
+                    await source.resolve(
+                        self.credentials, pinned=pinned, purpose=f"action {self.slug}, outside any run"
+                    )
+                ).credentials
         token = in_action.set(self.slug)
         try:
             if self.is_async:
-                value = await self.call(data, outside_context(self.slug))
+                value = await self.call(data, context)
             else:
-                value = await asyncio.to_thread(self.call, data, outside_context(self.slug))
+                value = await asyncio.to_thread(self.call, data, context)
         finally:
             in_action.reset(token)
         return self.output.decode(self.output.encode(value, root="output"))
@@ -184,12 +195,12 @@ class ScopedAction(Generic[P, R]):
 
     def __init__(self, action: Action[P, R], scope: Scope) -> None:
         self.action = action
-        self.pinned = scope
+        self.pinned: Scope = scope
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         run = current_run()
         if run is None:
-            return self.action._at_once(args, kwargs)  # pyright: ignore[reportPrivateUsage]
+            return self.action._at_once(args, kwargs, self.pinned)  # pyright: ignore[reportPrivateUsage]
         return cast("Coroutine[Any, Any, R]", run.action(self.action, args, kwargs, frame_at(1), self.pinned))
 
 
@@ -231,7 +242,7 @@ def action(
     timeout: Duration | None = None,
     concurrency: int | None = None,
     rate: str | None = None,
-    credentials: Sequence[Any] = (),
+    credentials: Sequence[Credential[Any]] = (),
     effect: Effect = "at_least_once",
 ) -> ActionDecorator: ...
 def action(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -268,6 +279,19 @@ def parse_rate(text: str, *, where: str) -> tuple[float, float]:
             f'{where}: rate={text!r} cannot be read. Write starts per time: "10/s", "100/m", "5/30s".'
         ) from None
     return starts, period_s
+
+
+def _distinct(credentials: Sequence[Credential[Any]], *, where: str) -> tuple[Credential[Any], ...]:
+    named: dict[str, Credential[Any]] = {}
+    for each in credentials:
+        if not isinstance(each, Credential):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise MalformedDefinition(
+                f"{where}: credentials=[...] takes Credential objects, not {each!r}. Define one with "
+                'Credential("name", fields=Model) at the top of a module.'
+            )
+        if named.setdefault(each.name, each) is not each:
+            raise MalformedDefinition(f"{where}: credentials=[...] has two of the name {each.name!r}.")
+    return tuple(named.values())
 
 
 def _context_parameter(function: Callable[..., Any]) -> str | None:

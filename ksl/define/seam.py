@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from random import Random
@@ -21,9 +22,11 @@ import msgspec
 
 if TYPE_CHECKING:
     from ksl.define.action import Action
+    from ksl.define.credential import CredentialSource
     from ksl.define.workflow import Workflow
+    from ksl.records import Scope
 
-__all__ = ["HookHandle", "HookSpec", "RunSeam", "current_run", "frame_at", "here", "in_action"]
+__all__ = ["HookHandle", "HookSpec", "RunSeam", "current_run", "frame_at", "here", "in_action", "outside"]
 
 # `frame_at(1)` is the caller's frame. Nothing public gives a frame so fast.
 frame_at: Callable[[int], FrameType] = sys._getframe  # pyright: ignore[reportPrivateUsage]
@@ -43,7 +46,7 @@ class RunSeam(Protocol):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         frame: FrameType,
-        scope: str | None,
+        scope: Scope | None,
     ) -> Awaitable[Any]: ...
 
     def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]: ...
@@ -75,6 +78,25 @@ class HookHandle(Protocol):
     url: str
 
     def wait(self) -> Awaitable[Any]: ...
+
+
+class _Outside:
+    """Who gives an action that runs outside any run its credentials: in a server its vault, in a script the vault
+    of the project around the current folder."""
+
+    def __init__(self) -> None:
+        self._sources: list[Callable[[], AbstractAsyncContextManager[CredentialSource]]] = []
+
+    def source(self) -> AbstractAsyncContextManager[CredentialSource]:
+        return self._sources[-1]()
+
+    def put(self, source: Callable[[], AbstractAsyncContextManager[CredentialSource]]) -> Callable[[], None]:
+        """The newest one is asked. Returns what takes it away again."""
+        self._sources.append(source)
+        return lambda: self._sources.remove(source)
+
+
+outside = _Outside()
 
 
 class _Here(threading.local):

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from ksl.define.action import Action, ActionContext
+from ksl.define.credential import NO_CREDENTIALS, Credentials
+from ksl.records import CredentialUse, Scope
 
 
 class Result(msgspec.Struct):
@@ -20,6 +22,7 @@ class Result(msgspec.Struct):
     type: str | None = None  # the failure's name where it is not the exception's class
     started_at_ms: int = 0
     finished_at_ms: int = 0
+    uses: tuple[CredentialUse, ...] = ()  # of credentials, by the attempt
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -29,6 +32,10 @@ class Attempt(msgspec.Struct, eq=False):
     input: bytes
     number: int  # from 1
     done: Callable[[Result], None]
+    scope: Scope | None = None  # where its credentials are looked up, if pinned
+    subscriber: str | None = None  # of the run
+    credentials: Credentials = NO_CREDENTIALS
+    uses: tuple[CredentialUse, ...] = ()
     started_at_ms: int = 0
     cancelled: bool = False
     began: bool = False

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ksl.define.action import Action, ActionContext
+from ksl.define.credential import CredentialSource
 from ksl.define.seam import in_action
 from ksl.engine.attempt import Attempt, CallLater, Cancellable, Result
 from ksl.engine.gate import Gate
-from ksl.engine.host import Clock
+from ksl.engine.host import Clock, Mask
 from ksl.errors import NotEncodable, PayloadTooLarge
 
 if TYPE_CHECKING:
@@ -29,7 +30,18 @@ _GRACE_S = 5.0  # how long a thread that was told to stop may go on before it is
 class Attempts:
     """All attempts in flight in this process."""
 
-    def __init__(self, *, clock: Clock, logs: Logs, payload_max: int, workspaces_root: Path) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        logs: Logs,
+        payload_max: int,
+        workspaces_root: Path,
+        credentials: CredentialSource,
+        mask: Mask,
+    ) -> None:
+        self._credentials = credentials
+        self._mask = mask
         self._clock = clock
         self._logs = logs
         self._payload_max = payload_max
@@ -63,11 +75,18 @@ class Attempts:
         """The steps of a run that are in flight."""
         return {step for run, step in self.in_flight if run == run_id}
 
-    def start(self, run_id: str, call: Call, number: int, done: Callable[[Result], None]) -> None:
+    def start(
+        self,
+        run_id: str,
+        call: Call,
+        number: int,
+        done: Callable[[Result], None],
+        subscriber: str | None = None,
+    ) -> None:
         """`done` is called from a plain host callback, unless the attempt is cancelled first."""
         action = call.action
         assert action is not None
-        attempt = Attempt(run_id, call.id, action, call.input, number, done)
+        attempt = Attempt(run_id, call.id, action, call.input, number, done, call.scope, subscriber)
         self.in_flight[run_id, call.id] = attempt
         if action.concurrency is None and action.rate is None:
             self._launch(attempt)
@@ -156,6 +175,31 @@ class Attempts:
             return
         if self.intercept is not None:
             self.intercept(attempt)
+        if attempt.action.credentials:
+            attempt.task = self._loop.create_task(self._begin_with_credentials(attempt))
+        else:
+            self._begin(attempt)
+
+    async def _begin_with_credentials(self, attempt: Attempt) -> None:
+        """They are looked up for each attempt: a person may have set them since the last."""
+        try:
+            resolved = await self._credentials.resolve(
+                attempt.action.credentials,
+                pinned=attempt.scope,
+                subscriber=attempt.subscriber,
+                purpose=f"attempt {attempt.number} of step:{attempt.step} of run {attempt.run_id}",
+            )
+        except Exception as error:
+            attempt.started_at_ms = self._clock.now_ms()
+            self._ended_so(attempt, Result(error=error))
+            return
+        attempt.credentials, attempt.uses = resolved.credentials, resolved.uses
+        if attempt.cancelled:
+            self._leave(attempt)
+        else:
+            self._begin(attempt)
+
+    def _begin(self, attempt: Attempt) -> None:
         action = attempt.action
         attempt.started_at_ms = self._clock.now_ms()
         variables = self._variables.get(action.slug)
@@ -198,6 +242,9 @@ class Attempts:
             # CancelledError too, which an action may raise itself; and an action's SystemExit must not be the
             # server's.
             result = Result(error=error)
+        self._ended_so(attempt, result)
+
+    def _ended_so(self, attempt: Attempt, result: Result) -> None:
         if not self._ended:
             self._loop.call_soon(self._tell_ended)
         self._ended.append((attempt, result))
@@ -245,6 +292,8 @@ class Attempts:
         output = action.output
         try:
             data = output.encode(value, root="output")
+            if self._mask.active:
+                data = self._mask.json(data)  # before it is decoded: the body gets what is recorded
             if len(data) > self._payload_max:
                 raise PayloadTooLarge(
                     f"the output of action {action.slug} is {len(data):,} bytes; limits.payload allows "
@@ -276,6 +325,7 @@ class Attempts:
         del self.in_flight[key]
         result.started_at_ms = attempt.started_at_ms
         result.finished_at_ms = self._clock.now_ms()
+        result.uses = attempt.uses
         attempt.done(result)
         if self._idle is not None:
             self._tell_if_idle()
@@ -302,6 +352,7 @@ class Attempts:
             idempotency_key=f"{attempt.run_id}/{attempt.step}",
             log=log,
             workspace=self._workspaces_root / attempt.run_id,
+            credentials=attempt.credentials,
             _report=report,
         )
 

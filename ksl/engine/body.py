@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ksl.define.action import Action
     from ksl.define.seam import HookSpec
     from ksl.define.workflow import Workflow
+    from ksl.records import Scope as CredentialScope
     from ksl.records import Trigger
 
 
@@ -67,7 +68,7 @@ class Body:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         frame: FrameType,
-        scope: str | None,
+        scope: CredentialScope | None,
     ) -> Awaitable[Any]:
         if self.halted:
             return self.stand_still()

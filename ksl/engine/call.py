@@ -12,6 +12,7 @@ from ksl.engine.loop import RunFuture, RunLoop, RunTask
 if TYPE_CHECKING:
     from ksl.define.action import Action
     from ksl.engine.durable import Durable
+    from ksl.records import Scope
 
 # Under its own name: looking it up through `super()` takes as long as calling it.
 _add_done_callback = RunFuture.add_done_callback
@@ -43,7 +44,7 @@ class Call(RunFuture):
     def __init__(
         self, loop: RunLoop, run: Durable, id: str, kind: CallKind, callee: str, input: bytes,
         decode: Callable[[bytes], Any] | None, code: CodeType, lasti: int, *,
-        action: Action[Any, Any] | None = None, scope: str | None = None,
+        action: Action[Any, Any] | None = None, scope: Scope | None = None,
     ) -> None:  # fmt: skip
         super().__init__(loop=loop)
         self.run = run
@@ -55,7 +56,7 @@ class Call(RunFuture):
         self.code = code
         self.lasti = lasti
         self.action = action
-        self.scope = scope  # where credentials are looked up, if pinned
+        self.scope: Scope | None = scope  # where credentials are looked up, if pinned
         self.asked = False
         self.after = 0  # seq of the newest event the body had seen when it asked
         self.task: RunTask | None = None  # a sub-workflow's body

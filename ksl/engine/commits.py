@@ -58,6 +58,9 @@ class Commits:
         await done.future
 
     def event(self, row: RunRow, seq: int, type: EventType, data: bytes | None, meta: Meta) -> Event:
+        mask = self._engine.mask
+        if mask.active:
+            data = data and mask.json(data)
         return Event(row.run_id, seq, type, None, self._engine.clock.now_ms(), data, None, meta)
 
     def check_size(self, data: bytes, *, what: str) -> None:

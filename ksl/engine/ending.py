@@ -14,14 +14,22 @@ from ksl.define.duration import parse_duration
 from ksl.engine import failures, moments
 from ksl.engine.halt import Halt
 from ksl.errors import (
+    AuthorizationFailed,
+    CredentialDamaged,
+    CredentialNotNamed,
+    ExtraMissing,
     FatalError,
+    InvalidCredential,
+    KeyUnusable,
     KslError,
+    MissingCredential,
     NotEncodable,
     PayloadTooLarge,
     RetryLater,
     RunStuck,
     RunTimedOut,
     StepInterrupted,
+    WrongKey,
 )
 from ksl.records import Meta, RunStatus, TimerRow
 from ksl.records.moment import rfc3339
@@ -32,6 +40,20 @@ if TYPE_CHECKING:
     from ksl.engine.loop import RunLoop
     from ksl.engine.run import Run
 
+# Another attempt would only come to the same.
+_FINAL = (
+    FatalError,
+    NotEncodable,
+    PayloadTooLarge,
+    MissingCredential,
+    InvalidCredential,
+    CredentialDamaged,
+    CredentialNotNamed,
+    WrongKey,
+    KeyUnusable,
+    AuthorizationFailed,
+    ExtraMissing,
+)
 _RETRY_LATER_ATTEMPTS = 10  # where the policy allows one attempt only
 _HALTS_MAX = 100  # a body that catches Halt that often is left as it is
 _log = logging.getLogger("ksl.engine")
@@ -49,15 +71,18 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
         after=call.after,
         kind="action",
         callee=call.callee,
+        credentials=result.uses,
     )
     error = result.error
     if error is None:
-        run.take(run.record("step_completed", step, result.data, call.input, meta), result.value)
+        event = run.record("step_completed", step, result.data, call.input, meta)
+        # Where a secret that was learned just now was masked, the body gets what is recorded.
+        run.take(event, result.value if event.data is result.data else None)
         return
     data = failures.failure_data(error, step=step, attempts=attempt, type=result.type)
     delay_s = _next_attempt_in(run, call, error, made=attempt - run.history.reopened_at.get(step, 0))
     if delay_s is None:
-        meta = replace(meta, fatal=isinstance(error, FatalError | NotEncodable | PayloadTooLarge))
+        meta = replace(meta, fatal=isinstance(error, _FINAL))
         run.post("step_failed", step, data=failures.encode(data), input=call.input, meta=meta)
         return
     due_ms = run.host.clock.now_ms() + 1 + int(delay_s * 1000)
@@ -251,7 +276,7 @@ def _next_attempt_in(run: Run, call: Call, error: BaseException, *, made: int) -
     """Seconds until the next attempt, or None where there is none. `made` counts since the last reopening."""
     assert call.action is not None
     policy = call.action.retry
-    if isinstance(error, FatalError | NotEncodable | PayloadTooLarge):
+    if isinstance(error, _FINAL):
         return None
     if isinstance(error, RetryLater):
         if made >= (policy.attempts if policy.attempts > 1 else _RETRY_LATER_ATTEMPTS):

@@ -19,7 +19,7 @@ from ksl.engine.attempt import Attempt, Result
 from ksl.engine.attempts import Attempts
 from ksl.engine.codes import Codes
 from ksl.engine.history import History, read_history
-from ksl.engine.host import Clock, Limits
+from ksl.engine.host import Clock, Limits, Mask
 from ksl.engine.logs import Logs
 from ksl.engine.replay import catch_up
 from ksl.engine.run import Run
@@ -31,6 +31,7 @@ from ksl.records import FINISHED, Event, Meta, RunRow, RunStatus, TimerRow
 
 if TYPE_CHECKING:
     from ksl.build.discover import Project
+    from ksl.define.credential import CredentialSource
     from ksl.engine.call import Call
 
 _log = logging.getLogger("ksl.engine")
@@ -74,6 +75,8 @@ class Engine:
         public_url: Callable[[], str],
         workspaces_root: Path,
         resident_max: int = 1_000,
+        credentials: CredentialSource,
+        mask: Mask,
     ) -> None:
         self.project = project
         self.store = store
@@ -84,9 +87,15 @@ class Engine:
         self.boot = boot
         self.workspaces_root = workspaces_root
         self.codes = Codes(project)
-        self.logs = Logs(clock)
+        self.mask = mask
+        self.logs = Logs(clock, mask)
         self.attempts = Attempts(
-            clock=clock, logs=self.logs, payload_max=limits.payload, workspaces_root=workspaces_root
+            clock=clock,
+            logs=self.logs,
+            payload_max=limits.payload,
+            workspaces_root=workspaces_root,
+            credentials=credentials,
+            mask=mask,
         )
         self.unstored = Unstored()
         self.live: OrderedDict[str, Run] = OrderedDict()
@@ -172,6 +181,9 @@ class Engine:
         run = self._make(row, events[0].data or b"null", read_history(events))
         if row.status in FINISHED or row.status is RunStatus.HELD:
             return run
+        if (broken := self.project.broken.get(row.workflow)) is not None:
+            await self.hold(row, broken)
+            self.project.raise_if_rule_broken(row.workflow)
         self.live[run_id] = run
         if row.status is RunStatus.QUEUED:
             if not run.history.has_begun:
@@ -295,7 +307,9 @@ class Engine:
             return
         known = self.unstored.runs or (run.run_id, call.id) in self.attempts.in_flight
         if not (known and self.goes_on(run, call)):
-            self.attempts.start(run.run_id, call, attempt, partial(self._attempt_done, run, call))
+            self.attempts.start(
+                run.run_id, call, attempt, partial(self._attempt_done, run, call), run.row.subscriber
+            )
 
     def goes_on(self, run: Run, call: Call) -> bool:
         done = partial(self._attempt_done, run, call)
@@ -406,6 +420,7 @@ class Engine:
     async def hold(self, row: RunRow, error: KslError) -> None:
         """Holds a run that is not in memory."""
         data = failures.encode(failures.failure_data(error, step=None, attempts=row.attempt))
+        data = self.mask.json(data) if self.mask.active else data
         # Not from its events: they may be the damage that it is held for.
         seq = await self.store.newest_seq(row.run_id) + 1
         event = Event(row.run_id, seq, "run_held", None, self.clock.now_ms(), data, None, Meta())

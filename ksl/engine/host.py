@@ -28,6 +28,33 @@ class Clock(Protocol):
         ...
 
 
+class Mask(Protocol):
+    """Takes secrets out of what is recorded or told. `ksl.vault` has the real one."""
+
+    @property
+    def active(self) -> bool:
+        """False while no secret is known: then nothing has to be looked at."""
+        ...
+
+    def json(self, data: bytes) -> bytes:
+        """JSON text, which stays JSON."""
+        ...
+
+    def text(self, text: str) -> str: ...
+
+
+class NoMask:
+    """Where no secret can be known."""
+
+    active = False
+
+    def json(self, data: bytes) -> bytes:
+        return data
+
+    def text(self, text: str) -> str:
+        return text
+
+
 class Limits(msgspec.Struct, frozen=True):
     payload: int = 32 << 20  # bytes of one value
     steps: int = 100_000  # recorded steps of one run
@@ -40,6 +67,7 @@ class Host(Protocol):
     limits: Limits
     boot: str  # names this process in the timers it arms
     workspaces_root: Path
+    mask: Mask
     stopping: bool  # nothing new is to be performed
 
     def append(self, run: Run, change: Change) -> None:

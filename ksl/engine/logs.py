@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
-from ksl.engine.host import Clock
+from ksl.engine.host import Clock, Mask
 from ksl.records.moment import rfc3339
 
 LINES_MAX = 1_000  # kept per run
@@ -18,8 +18,9 @@ Line = dict[str, object]
 
 
 class Logs:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, mask: Mask) -> None:
         self._clock = clock
+        self._mask = mask
         self._lines: OrderedDict[str, deque[Line]] = OrderedDict()
         self._listeners: list[Callable[[Line], None]] = []
 
@@ -47,6 +48,9 @@ class Logs:
         if step_id is not None:
             line["step_id"] = step_id
         line.update((key, _plain(value)) for key, value in fields.items() if key not in line)
+        if self._mask.active:
+            line = {key: self._masked(value) for key, value in line.items()}
+            message = str(line["message"])
         kept = self._lines.get(run_id)
         if kept is None:
             kept = self._lines[run_id] = deque(maxlen=LINES_MAX)
@@ -56,6 +60,13 @@ class Logs:
         _server_log.log(logging.getLevelNamesMapping()[level.upper()], "%s", message, extra={"ksl": line})
         for listener in list(self._listeners):
             listener(line)
+
+
+    def _masked(self, value: object) -> object:
+        if isinstance(value, bool | None):
+            return value
+        masked = self._mask.text(str(value))
+        return value if masked == str(value) else masked
 
 
 class RunLog:

@@ -83,6 +83,7 @@ class Mending:
         engine = self._engine
         if row.workflow not in engine.project.tables:
             raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+        engine.project.raise_if_rule_broken(row.workflow)
         if row.status is RunStatus.FAILED:
             last = (await engine.store.events(run_id, after=await engine.store.newest_seq(run_id) - 1))[0]
             reopened = list(last.meta.reopens) if last.meta else []
@@ -118,6 +119,7 @@ class Mending:
             raise WrongState(f"run {run_id} is {row.status.value}; only a held run can be released.")
         if row.workflow not in engine.project.tables:
             raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+        engine.project.raise_if_rule_broken(row.workflow)
         data = msgspec.json.encode({"accept_drift": True} if accept_drift else {})
         if not lies_still:
             live = engine.live[run_id]
@@ -191,6 +193,7 @@ class Mending:
         workflow = engine.project.workflows.get(row.workflow)
         if workflow is None:
             raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+        engine.project.raise_if_rule_broken(row.workflow)
         data: bytes | None = None
         if input is not None:
             self._commits.check_size(input, what=f"the input of workflow {row.workflow}")

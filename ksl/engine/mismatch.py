@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ksl.engine.divergence import broken_rule
+from ksl.engine.masked import fits_masked
 from ksl.errors import InputDrift, ReplayMismatch
 from ksl.records import Meta
 
@@ -114,7 +115,7 @@ def _asks_for(run: Run, line: str) -> str:
 
 
 def _same_input(recorded: bytes, call: Call) -> bool:
-    if recorded == call.input:
+    if fits_masked(recorded, call.input):
         return True
     if call.action is None or b'"uniqueItems":true' not in msgspec.json.encode(call.action.input_schema()):
         return False

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ksl.engine.history import read_history
 from ksl.engine.hooks import HookState
-from ksl.engine.host import Clock, Limits
+from ksl.engine.host import Clock, Limits, Mask, NoMask
 from ksl.engine.logs import Logs
 from ksl.engine.replay import catch_up
 from ksl.engine.run import Run
@@ -45,7 +45,8 @@ class Stage:
         self.boot = "rehearsal"
         self.stopping = False
         self.workspaces_root = workspaces_root
-        self.logs = Logs(clock)
+        self.mask: Mask = NoMask()
+        self.logs = Logs(clock, self.mask)
 
     def append(self, run: Run, change: Change) -> None: ...
 

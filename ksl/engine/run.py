@@ -333,6 +333,10 @@ class Run:
         meta: Meta | None = None,
     ) -> Event:  # fmt: skip
         self.seq = seq = self.seq + 1
+        mask = self.host.mask
+        if mask.active:
+            data = data and mask.json(data)
+            input = input and mask.json(input)
         event = Event(self.run_id, seq, type, step, self.host.clock.now_ms(), data, input, meta)
         self.change.events.append(event)
         return event

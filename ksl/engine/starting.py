@@ -113,9 +113,12 @@ class Starting:
         workflow = self._engine.project.workflows.get(slug)
         if workflow is None:
             raise UnknownWorkflow(unknown(slug, list(self._engine.project.workflows)))
+        self._engine.project.raise_if_rule_broken(slug)
         self._commits.check_size(input, what=f"the input of workflow {slug}")
         check(input, what=f"the input of workflow {slug}")
-        return validated(workflow, input)
+        data = validated(workflow, input)
+        # Here, before anybody has seen it: the body gets what is recorded.
+        return self._engine.mask.json(data) if self._engine.mask.active else data
 
     def _made(
         self, slug: str, data: bytes, trigger: Trigger, triggered_at_ms: int | None, key: str | None,

@@ -1,4 +1,5 @@
-"""Before work begins: runs that wait, and that the code no longer fits, are held."""
+"""Before work begins: runs that wait, and that the code no longer fits, are held, and so are all unfinished runs
+of a workflow that breaks a rule."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ import logging
 
 from ksl.engine.engine import Engine
 from ksl.engine.rehearsal import Stage, rehearsals
+from ksl.errors import KslError
 from ksl.records import RunFilter, RunStatus
 
 _log = logging.getLogger("ksl.engine")
+_UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.SLEEPING, RunStatus.WAITING)
 _HELD_AT_ONCE = 256
 _LISTED_MAX = 100  # in the log; `ksl build --runs` lists them all
 
@@ -20,6 +23,8 @@ async def hold_unfit(engine: Engine) -> int:
     A run whose code is the same costs no read of its events: there may be a hundred thousand of them.
     """
     project = engine.project
+    for slug, broken in project.broken.items():
+        await _hold_all(engine, slug, broken)
     stage = Stage(
         clock=engine.clock, tokens=engine.tokens, limits=engine.limits, workspaces_root=engine.workspaces_root
     )
@@ -42,3 +47,14 @@ async def hold_unfit(engine: Engine) -> int:
     if unfit > _LISTED_MAX:
         _log.warning("%d more runs do not fit the code and are held.", unfit - _LISTED_MAX)
     return unfit
+
+
+async def _hold_all(engine: Engine, workflow: str, error: KslError) -> None:
+    """The unfinished runs of a workflow that breaks a rule: its code may lose their steps."""
+    where = RunFilter(workflow=workflow, statuses=_UNFINISHED)
+    held = 0
+    while rows := (await engine.store.runs(where, cursor=None, limit=_HELD_AT_ONCE)).rows:
+        await asyncio.gather(*(engine.hold(row, error) for row in rows))  # they are in `where` no more
+        held += len(rows)
+    if held:
+        _log.warning("%s %d unfinished runs of workflow %s are held.", error.code, held, workflow)

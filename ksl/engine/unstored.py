@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ksl.engine.attempt import Result
+from ksl.engine.masked import fits_masked
 from ksl.records import Event
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Unstored:
         """What became of this very step; handed out once."""
         if not self.runs or (kept := self.runs.get(run_id, {}).pop(call.id, None)) is None:
             return None
-        return kept.result if (kept.callee, kept.input) == (call.callee, call.input) else None
+        return kept.result if kept.callee == call.callee and fits_masked(kept.input, call.input) else None
 
     def drop(self, run_id: str) -> None:
         self.runs.pop(run_id, None)

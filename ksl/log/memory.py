@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from ksl.errors import KeyTaken, KslError
+from ksl.log.credentials import MemoryCredentials
 from ksl.log.cursor import place
 from ksl.log.histogram import Histogram
 from ksl.log.memory_triggers import MemoryTriggers
@@ -27,6 +28,7 @@ class MemoryStore:
         self._watchers: list[Callable[[], None]] = []
         self._tables = _Tables()
         self._batches = 0
+        self.credentials = MemoryCredentials()
         self.failed: asyncio.Future[KslError] = self._loop.create_future()
 
     def append(self, change: Change) -> None:

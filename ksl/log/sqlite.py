@@ -12,6 +12,7 @@ from ksl.errors import KslError, StoreFailed
 from ksl.log import pruning, sizes
 from ksl.log.batch import in_transaction
 from ksl.log.connection import Link, LogConnection
+from ksl.log.credentials import StoredCredentials
 from ksl.log.mishaps import read_mishap
 from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
@@ -37,6 +38,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = Reader(reading, str(path))
         self.triggers = TriggerReader(self._reader, None if writer is None else writer.ask)
+        self.credentials = StoredCredentials(self._reader.ask, None if writer is None else writer.ask)
         self._suspects = suspects
         self._closed = False
         # The hot path of the product: the writer's own method, without a call in between.

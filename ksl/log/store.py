@@ -18,6 +18,7 @@ from ksl.log.trigger_rows import TriggerRows
 from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 if TYPE_CHECKING:
+    from ksl.log.credentials import CredentialTables
     from ksl.log.trigger_log import TriggerLog
 
 T = TypeVar("T")
@@ -127,6 +128,11 @@ class Store(Protocol):
     @property
     def triggers(self) -> TriggerLog:
         """What is asked about triggers."""
+        ...
+
+    @property
+    def credentials(self) -> CredentialTables:
+        """Sealed: only `ksl.vault` can make anything of them."""
         ...
 
     def append(self, change: Change, /) -> None:

@@ -4,6 +4,13 @@
 """
 
 from ksl.records.code import CodeRow
+from ksl.records.credential import (
+    CredentialChange,
+    CredentialPlace,
+    CredentialRow,
+    CredentialUse,
+    Scope,
+)
 from ksl.records.event import EVENT_TYPES, Event, EventType, Meta
 from ksl.records.firing import (
     FiredKey,
@@ -26,6 +33,10 @@ __all__ = [
     "FINISHED",
     "STATUS_LABELS",
     "CodeRow",
+    "CredentialChange",
+    "CredentialPlace",
+    "CredentialRow",
+    "CredentialUse",
     "Event",
     "EventType",
     "FiredKey",
@@ -37,6 +48,7 @@ __all__ = [
     "RunFilter",
     "RunRow",
     "RunStatus",
+    "Scope",
     "SourceKind",
     "SourceState",
     "StartedRun",

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from ksl.records.credential import CredentialUse
+
 EventType = Literal[
     "run_created",
     "run_started",
@@ -49,6 +51,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""  # of a run that a trigger started: the source's slug
     firing: str = ""  # and the firing's id
     skipped: int = 0  # and the ticks that it stands for beside its own
+    credentials: tuple[CredentialUse, ...] = ()  # that the attempt was given
     reopens: tuple[str, ...] = ()  # of a failed attempt of a run: the steps whose failure reached the top
 
 

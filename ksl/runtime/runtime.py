@@ -9,12 +9,14 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ksl.define.seam import outside
 from ksl.engine import guards
 from ksl.engine.answering import Answering
 from ksl.engine.clock import SystemClock
@@ -36,14 +38,23 @@ from ksl.queue.slots import Slots
 from ksl.queue.timers import TimerLoop
 from ksl.records import HookRow, RunRow, TimerRow, Trigger
 from ksl.runtime.advancing import Advancing
+from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.run_ids import new_firing_id, new_run_id
 from ksl.runtime.token import read_token
+from ksl.trigger.cron import CronLoop
 from ksl.trigger.firing import Triggers
+from ksl.trigger.poll import PollLoop
+from ksl.trigger.receiving import Receiving
+from ksl.vault.redactor import Redactor
+from ksl.vault.vault import NoVault
 
 if TYPE_CHECKING:
     from ksl.build.config import Settings
     from ksl.build.discover import Project
+    from ksl.define.credential import CredentialSource
+    from ksl.trigger.verify.scheme import Scheme
+    from ksl.vault.vault import Vault
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -73,6 +84,9 @@ class Runtime:
         token: str,
         boot: str,
         serve: bool,
+        vault: Vault | None = None,
+        credentials: CredentialSource | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -88,6 +102,8 @@ class Runtime:
         self._lock = lock
         self._serve = serve
         self.unfit = 0  # runs that waited and were held at start, since the code no longer fits them
+        self.vault = vault
+        self.redactor = redactor or Redactor()
         self._slots = Slots(settings.queue.concurrency)
         self._timers = TimerLoop(store=store, clock=clock, due=self._timer_due)
         self.engine = Engine(
@@ -102,10 +118,12 @@ class Runtime:
             boot=boot,
             public_url=self._public_url,
             workspaces_root=settings.data_folder / "workspaces",
+            credentials=credentials or vault or NoVault(),
+            mask=self.redactor,
         )
         self._advancing = Advancing(self.engine, slots=self._slots, timers=self._timers, advances_all=serve)
         self._ends = Ends(store)
-        self.engine.on_end = self._ends.ended
+        self.engine.on_end = self._ended
         commits = Commits(self.engine)
         self._starting = Starting(self.engine, commits, new_id=new_id, admit=self._advancing.admit)
         self.triggers = Triggers(
@@ -117,10 +135,15 @@ class Runtime:
             admit=self._admit_fired,
             lost=lambda error: self.engine.lost(None, error),
         )
+        self.webhooks = Receiving(self.triggers, secrets=self._secrets_of)
+        self.cron = CronLoop(self.triggers, clock=clock, cancel=self._give_way)
+        self.polls = PollLoop(self.triggers, clock=clock)
         self._answering = Answering(self.engine, commits)
         self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._advancing.admit)
         self._retention = RetentionLoop(store=store, clock=clock, keep_s=settings.retention.finished_runs)
         self._watchdog = Watchdog(self._loop)
+        self._withdraw_vault: Callable[[], None] | None = None
+        self._sources: list[asyncio.Task[None]] = []  # loops of sources that fire by themselves
         guards.install()
 
     @classmethod
@@ -135,6 +158,7 @@ class Runtime:
         clock: Clock | None = None,
         rng: Random | None = None,
         new_id: Callable[[], str] | None = None,
+        redactor: Redactor | None = None,
     ) -> Runtime:
         """`serve`: recovers every unfinished run; otherwise only runs started or touched here are advanced.
 
@@ -146,26 +170,35 @@ class Runtime:
         lock = FolderLock(data)
         await lock.acquire(wait_s=wait_s)
         try:
+            check_keys(settings)
             store = await SqliteStore.open(
                 settings.store.path, durability=settings.store.durability, boot=boot
             )
         except BaseException:
             lock.release()
             raise
+        redactor = redactor or Redactor()
+        clock = clock or SystemClock()
         try:
+            vault = make_vault(
+                settings, project.credentials, store.credentials, redactor=redactor, now_ms=clock.now_ms
+            )
+            await vault.learn()
             runtime = cls(
                 folder=folder,
                 settings=settings,
                 project=project,
                 store=store,
                 lock=lock,
-                clock=clock or SystemClock(),
+                clock=clock,
                 rng=rng or random.Random(secrets.randbits(64)),
                 new_id=new_id or new_run_id,
                 tokens=TokenKeys.open(data / "hook-keys"),
                 token=read_token(data / "token"),
                 boot=boot,
                 serve=serve,
+                vault=vault,
+                redactor=redactor,
             )
             await runtime.triggers.standing.load()
             if serve:
@@ -181,6 +214,10 @@ class Runtime:
 
     async def close(self, *, drain_s: float = 10.0) -> None:
         """Takes no new work, lets steps in flight finish for up to `drain_s` and records them, then stops."""
+        for task in self._sources:
+            task.cancel()
+        await asyncio.gather(*self._sources, return_exceptions=True)
+        await self.polls.stop()
         self.engine.stopping = True
         await self._advancing.behind.stop()
         await self.engine.attempts.drain(0 if self.failed.done() else drain_s)
@@ -193,6 +230,9 @@ class Runtime:
         for run in list(self.engine.live.values()):
             self.engine.discard(run)
         self._watchdog.stop()
+        if self._withdraw_vault is not None:
+            self._withdraw_vault()
+            self._withdraw_vault = None
         await self.store.close()
         if self._lock is not None:
             self._lock.release()
@@ -342,7 +382,23 @@ class Runtime:
         self._advancing.spawn(self._timers.run())
         if self._serve:
             self._advancing.spawn(self._retention.run())
+            self._sources = [asyncio.create_task(loop.run()) for loop in (self.cron, self.polls)]
         self._watchdog.start()
+        if self.vault is not None:
+            vault = self.vault
+            self._withdraw_vault = outside.put(lambda: nullcontext(vault))
+
+    async def _secrets_of(self, scheme: Scheme) -> list[str]:
+        from ksl.trigger.verify.resolving import secrets_of
+
+        return await secrets_of(scheme, self.engine.credentials)
+
+    def _ended(self, run_id: str) -> None:
+        self._ends.ended(run_id)
+        self.cron.wake()
+
+    async def _give_way(self, run_id: str, reason: str) -> None:
+        await self.cancel(run_id, reason=reason, by="cron")
 
     def _admit_fired(self, row: RunRow, input: bytes) -> None:
         self._advancing.touch(row.run_id)

@@ -1,0 +1,86 @@
+"""Takes known secrets out of text: of events, logs, errors and answers.
+
+It costs nothing while no secret is known. Then each form of each secret is looked for; nearly always none is found and
+the text stays what it is, the same object.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from ksl.vault.forms import LENGTH_MIN, forms
+
+__all__ = ["LENGTH_MIN", "Redactor"]
+
+
+class Redactor:
+    """What one process knows. Secrets are learned and never forgotten: a log line may come late."""
+
+    def __init__(self) -> None:
+        self._masks: dict[str, str] = {}  # form -> what stands in for it
+        self._ordered: list[tuple[str, str]] = []  # longest first
+        self._needles: list[bytes] = []
+        self._known: set[str] = set()
+
+    @property
+    def active(self) -> bool:
+        return bool(self._ordered)
+
+    def learn(self, name: str, secret: str) -> bool:
+        """`name`: of the credential, which the mask says. False for one that is too short to be masked."""
+        if secret in self._known:
+            return True
+        if not (written := forms(secret)):
+            return False
+        self._known.add(secret)
+        for form in written:
+            self._masks.setdefault(form, f"[redacted:{name}]")
+        self._ordered = sorted(self._masks.items(), key=lambda item: (-len(item[0]), item[0]))
+        self._needles = [form.encode("utf-8", "surrogatepass") for form, _ in self._ordered]
+        return True
+
+    def text(self, text: str) -> str:
+        for form, mask in self._ordered:
+            if form in text:
+                text = text.replace(form, mask)
+        return text
+
+    def json(self, data: bytes) -> bytes:
+        """JSON text, which stays JSON: a number that holds a secret becomes a string. Other text is masked as such."""
+        if not self._found(data):
+            return data
+        try:
+            value: Any = json.loads(data)
+        except ValueError:
+            return self.text(data.decode("utf-8", "replace")).encode()
+        return json.dumps(self.value(value), ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
+
+    def bytes(self, data: bytes) -> bytes:
+        """Any text."""
+        if not self._found(data):
+            return data
+        return self.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def value(self, value: Any) -> Any:
+        """A value of JSON, with what is inside it."""
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                items = cast("dict[str, Any]", value).items()
+                return {self.text(key): self.value(inner) for key, inner in items}
+            case list():
+                return [self.value(inner) for inner in cast("list[Any]", value)]
+            case bool() | None:
+                return value
+            case int() | float():
+                masked = self.text(written := json.dumps(value))
+                return value if masked == written else masked
+            case _:
+                return value
+
+    def _found(self, data: bytes) -> bool:
+        return any(needle in data for needle in self._needles)
