@@ -103,7 +103,7 @@ def paragraph(error: KslError) -> str:
         where, why = ".".join(str(part) for part in item.get("loc", ())), str(item.get("msg", ""))
         if where not in str(error) or why not in str(error):
             lines.append(f"  {where or 'the whole input'}: {why}")
-    return "\n".join([*lines, f"See docs/errors/{error.code}.md"])
+    return "\n".join([*lines, "See " + error.explain().rpartition("\nSee ")[2]])
 
 
 def our_fault(error: Exception) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from msgspec.structs import replace
 
 from ksl.build.config import Settings
+from ksl.build.rules.enforce import enforce
 from ksl.cli.app import narrate
 from ksl.cli.client import NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
@@ -30,6 +31,7 @@ async def local_client(settings: Settings, *, advances: bool) -> AsyncGenerator[
     if not advances:
         settings = replace(settings, queue=replace(settings.queue, concurrency=0))
     with log_to_stderr(), discovered(settings) as project:
+        enforce(project)
         runtime = await Runtime.open(settings.folder, settings, project=project, serve=False)
         try:
             if broken := len(project.failures) + len(project.duplicates):

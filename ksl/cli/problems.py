@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, cast
 
+from ksl.build.rules.broken import rule_broken
 from ksl.errors import BadRequest, KslError, NotFound, ServerUnreachable, StoreFull
 
 
@@ -20,6 +21,8 @@ def problem(status: int, body: bytes, url: str) -> KslError:
     kind = next((kind for kind in _tree(KslError) if kind.code == code), None)
     if isinstance(code, str):
         # A newer server may say what this ksl has no class for. Its own words are the best there are.
+        if kind is None and "KSL000" < code < "KSL200":
+            kind = rule_broken(code)
         kind = kind or type("ServerError", (_by_status(status),), {"code": code})
         error = kind(detail)
         error.__dict__["errors"] = known.get("errors") or []

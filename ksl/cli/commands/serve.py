@@ -66,8 +66,23 @@ def command(
             project.raise_if_broken()
         elif broken := [*project.failures, *project.duplicates]:
             narrate("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
+        _tell_of_rules(project)
         sock = _bound(settings)
         ctx.exit(asyncio.run(_serve(settings, project, sock, drain_s=drain)))
+
+
+def _tell_of_rules(project: Project) -> None:
+    """What breaks a rule, and which workflows start no runs for it."""
+    from ksl.build.rules.enforce import enforce
+    from ksl.build.rules.report import as_text
+
+    for diagnostic in enforce(project):
+        narrate(as_text(diagnostic))
+    if project.broken:
+        slugs = ", ".join(sorted(project.broken))
+        narrate(
+            f"Until this is right, no runs of these workflows start, and unfinished ones are held: {slugs}."
+        )
 
 
 async def _serve(settings: Settings, project: Project, sock: socket.socket, *, drain_s: float) -> int:
