@@ -10,8 +10,10 @@ from ksl.define.action import Action, ActionContext, action
 from ksl.define.context import Context, Hook
 from ksl.define.credential import Credential, Credentials, OAuth
 from ksl.define.credential import CredentialSource as _Source
+from ksl.define.cron import CronSource
 from ksl.define.delivery import Delivery
 from ksl.define.parallel import as_completed, bounded
+from ksl.define.poll import PollContext, PollSource
 from ksl.define.retry import Retry
 from ksl.define.seam import outside as _outside
 from ksl.define.webhook import WebhookSource
@@ -52,6 +54,7 @@ __all__ = [
     "Context",
     "Credential",
     "Credentials",
+    "CronSource",
     "Delivery",
     "FatalError",
     "GitHub",
@@ -60,6 +63,8 @@ __all__ = [
     "HookTimeout",
     "KslError",
     "OAuth",
+    "PollContext",
+    "PollSource",
     "RetryLater",
     "Retry",
     "SharedToken",

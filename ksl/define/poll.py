@@ -6,6 +6,7 @@ import inspect
 import logging
 import types
 from collections.abc import AsyncIterable, Callable, Iterable
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ksl.define.codec import Codec
@@ -87,6 +88,11 @@ class PollSource(Source):
         super().prepare()
         if self.state is not None:
             self.state.prepare()
+
+    @cached_property
+    def is_typed(self) -> bool:
+        """Whether payloads have a type; if not, filter, key and transform get what `run` returned as it is."""
+        return self._hint() is not Any
 
     def _hint(self) -> Any:
         if self._given is not None:

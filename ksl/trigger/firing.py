@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+from msgspec.structs import replace
+
 from ksl.define.codec import Codec, invalid
 from ksl.define.delivery import Delivery
 from ksl.errors import KslError, ShuttingDown, UnknownTrigger
@@ -58,8 +61,11 @@ class Held(NamedTuple):
 
 
 class Fired(NamedTuple):
+    """`unfired`: why there is a payload for which nobody got a run though somebody should have; else empty."""
+
     row: FiringRow
     runs: list[RunRow]
+    unfired: str = ""
 
 
 class Prepare(Protocol):
@@ -96,7 +102,7 @@ class Triggers:
         self.store = store
         self.clock = clock
         self.standing = Standing(project=project, store=store, clock=clock)
-        self._new_id = new_id
+        self.new_id = new_id
         self._prepare = prepare
         self._admit = admit
         self._lost = lost
@@ -134,7 +140,8 @@ class Triggers:
         nominal_ms: int | None = None,
         delivery: Delivery | None = None,
         many: bool = False,
-        state: SourceState | None = None,
+        is_filtered: bool = False,
+        state: SourceState | Callable[[str], SourceState] | None = None,
         skipped: int = 0,
         recipients: Sequence[Recipient] | None = None,
         held_back: Sequence[Held] = (),
@@ -143,7 +150,8 @@ class Triggers:
     ) -> Fired:
         """Evaluates the source once and stores what came of it: the firing, its runs, keys and state.
 
-        Shape:   `many` False: `items` is one payload. `reason` is kept where nothing else is to be said.
+        Shape:   `many` False: `items` is one payload. `is_filtered`: the filter has let them through before.
+                 `state` may depend on what is `unfired`. `reason` is kept where nothing else is to be said.
         Units:   `nominal_ms` is `ctx.triggered_at` of the runs, Unix milliseconds; by default now.
         Errors:  InvalidInput for a payload that does not fit the source; KeyTaken when an item fired before;
                  ShuttingDown, StoreFull, StoreBusy, StoreFailed. Nothing was stored then.
@@ -151,13 +159,14 @@ class Triggers:
         now_ms = self.clock.now_ms()
         firing = _Firing(
             source=source,
-            firing_id=self._new_id(),
+            firing_id=self.new_id(),
             now_ms=now_ms,
             nominal_ms=now_ms if nominal_ms is None else nominal_ms,
             skipped=skipped,
             delivery=delivery,
             by=by,
             prepare=self._prepare,
+            is_filtered=is_filtered,
         )
         asked = self.standing.recipients(source) if recipients is None else list(recipients)
         kept_back = {held.recipient for held in held_back}
@@ -182,8 +191,9 @@ class Triggers:
             delivery_id=None if delivery is None else delivery.delivery_id,
             by=by,
         )
-        await self._store(row, firing.changes, firing.keys, state)
-        return Fired(row, [change.run for change in firing.changes if change.run is not None])
+        settled = state(firing.unfired) if callable(state) else state
+        await self._store(row, firing.changes, _answered(firing.keys, row), settled)
+        return Fired(row, [change.run for change in firing.changes if change.run is not None], firing.unfired)
 
     async def note(
         self,
@@ -201,7 +211,7 @@ class Triggers:
         """Stores a firing that starts nothing, and the source's state. Errors: as `fire`."""
         now_ms = self.clock.now_ms()
         row = FiringRow(
-            firing_id=self._new_id(),
+            firing_id=self.new_id(),
             source=source.slug,
             kind=source.kind,
             at_ms=now_ms,
@@ -221,7 +231,7 @@ class Triggers:
         rows = TriggerRows(self.clock.now_ms(), states=[state])
         await stored(
             self.store,
-            Change(run_id=self._new_id(), triggers=rows),
+            Change(run_id=self.new_id(), triggers=rows),
             then=lambda: self.standing.moved(state),
             lost=self._lost,
         )
@@ -266,18 +276,21 @@ class _Firing:
     delivery: Delivery | None
     by: str
     prepare: Prepare
+    is_filtered: bool = False
     changes: list[Change] = field(default_factory=list[Change])
     started: list[StartedRun] = field(default_factory=list[StartedRun])
     unstarted: list[Unstarted] = field(default_factory=list[Unstarted])
     keys: list[FiredKey] = field(default_factory=list[FiredKey])
     filtered: int = 0
+    unfired: str = ""
 
     def take(self, place: int, item: Item, recipients: list[Recipient]) -> None:
         value = decoded(self.source, item.data) if item.value is _UNDECODED else item.value
         try:
-            fires = self.source.filter is None or bool(self.source.filter(value, self._with(item)))
+            fires = self.is_filtered or self.source.filter is None or bool(self.source.filter(value, self._with(item)))
         except Exception as error:
             self.unstarted.append(_failure("", None, place, error))
+            self.unfired = self.unfired or _told(self.unstarted[-1])
             return
         if not fires:
             self.filtered += 1
@@ -289,6 +302,8 @@ class _Firing:
         # An item that failed for everybody may come again, once the code was put right.
         if len(self.started) > runs_before or len(self.unstarted) == failed_before:
             self.keys += item.keys
+        else:
+            self.unfired = self.unfired or _told(self.unstarted[-1])
 
     @property
     def verdict(self) -> Verdict:
@@ -299,7 +314,7 @@ class _Firing:
     def why(self, nobody: str) -> str:
         """What a person reads first. `nobody`: why there was nobody to start a run for."""
         if failed := next((each for each in self.unstarted if not each.held_back), None):
-            return f"{failed.type}: {failed.message}"
+            return _told(failed)
         if self.started:
             return ""
         if self.filtered:
@@ -348,10 +363,22 @@ def decoded(source: Source, data: bytes) -> Any:
         raise invalid(error, what=f"the payload of {source.kind} source {source.slug}") from None
 
 
+def _answered(keys: list[FiredKey], row: FiringRow) -> list[FiredKey]:
+    """The keys of deliveries, told apart by their digest, with what a repetition is answered: the run ids."""
+    if not any(key.digest for key in keys):
+        return keys
+    answer = msgspec.json.encode([run.run_id for run in row.runs])
+    return [replace(key, answer=answer) if key.digest else key for key in keys]
+
+
 def _payload(items: Sequence[Item], *, many: bool) -> bytes | None:
     if many:
         return b"[" + b", ".join(item.data for item in items) + b"]"
     return items[0].data if items else None
+
+
+def _told(failed: Unstarted) -> str:
+    return f"{failed.type}: {failed.message}"
 
 
 def _kept_back(held: Held) -> Unstarted:
