@@ -72,7 +72,7 @@ class _Sheet:
     def node(self, block: Step | Wait, *, hidden: bool) -> Face:
         glyphs = self._glyphs
         light = words.light_of(block.id, self._lights)
-        parts = [glyphs.kinds[block.kind], self._cut(block.id, 48), self._cut(words.how_long(block), 16)]
+        parts = [glyphs.kinds[block.kind], self._cut(block.id, 48), self._cut(words.gist(block), 24)]
         if light is not None:
             parts = [glyphs.states[light.state], *parts, glyphs.counted(light)]
         line = " ".join(filter(None, parts))

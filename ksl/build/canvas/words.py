@@ -87,11 +87,30 @@ def terminal_short(block: Terminal) -> str:
     return terminal(block).partition("(")[0]
 
 
-def how_long(block: Step | Wait) -> str:
-    """What a sleep is given, as a person would write it."""
-    if block.kind != "sleep" or len(block.inputs) != 1:
-        return ""
-    return block.inputs[0].expression.strip("'")
+def gist(block: Step | Wait) -> str:
+    """What a wait is for, as a person would write it: how long it sleeps, what is asked."""
+    if block.kind == "sleep" and len(block.inputs) == 1:
+        return _unquoted(block.inputs[0].expression)
+    if block.kind == "hook":
+        return next((_unquoted(one.expression) for one in block.inputs if one.field == "title"), "")
+    return ""
+
+
+def chips(block: Step | Wait) -> list[str]:
+    """The inputs of a step, in the order they are written."""
+    told = [f"{one.field} = {one.expression}" if one.field else one.expression for one in block.inputs]
+    return [*told, "…"] if isinstance(block, Step) and block.inputs_hidden else told
+
+
+def fields(block: Step | Wait) -> list[str]:
+    """The same in fewer words."""
+    return [one.field or one.expression for one in block.inputs]
+
+
+def _unquoted(expression: str) -> str:
+    """The text of a string; what is put into it at run time stays in its braces."""
+    text = expression.removeprefix("f")
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else expression
 
 
 def one_line(text: str) -> str:

@@ -178,6 +178,7 @@ class _Arranging:
             self._medium.title("finally", lane.label),
             space,
             least=(whole.left, error_x + space.error // 2),
+            lines="through" if whole.open else "in",
         )
         for axis, piece in lanes:
             kind = "flow" if piece.open else "leave"

@@ -117,7 +117,7 @@ def fan(
     axes = _around_axis(lanes, spacing)
     whole = Piece(open=any(lane.open for lane in lanes))
     whole.put(head)
-    rail = head.depth + spacing.split
+    rail = head.depth + (spacing.split if len(lanes) > 1 else 0)
     tall = max((label.height for label in labels if label is not None), default=0)
     top = rail + (spacing.label_above + tall + spacing.label_below if tall else spacing.split_below)
     for axis, lane, label in zip(axes, lanes, labels, strict=True):
@@ -193,9 +193,11 @@ def framed(
     top = spacing.frame_top + spacing.frame_above
     whole.height = top + max(inner.depth, spacing.empty) + spacing.frame_below
     whole.put(Frame(kind, of, -whole.left, 0, whole.width, whole.height, title))
+    way: EdgeKind = "fork" if kind == "parallel" else "flow"
     if lines != "none":
-        whole.line("flow", [(0, spacing.frame_top), (0, top)], arrow=bool(inner.parts) and kind != "parallel")
+        arrow = bool(inner.parts) and kind != "parallel"
+        whole.line(way, [(0, spacing.frame_top), (0, top)], arrow=arrow)
     whole.put(inner, 0, top)
     if inner.open and lines == "through":
-        whole.line("flow", [(0, top + inner.height), (0, whole.height - spacing.border)])
+        whole.line(way, [(0, top + inner.height), (0, whole.height - spacing.border)])
     return whole

@@ -43,7 +43,7 @@ def svg(canvas: Canvas, lights: Lights | None = None, *, style: bool = True) -> 
     parts = [
         opening,
         f"<title>{name}</title>",
-        f"<style>{stylesheet()}</style>" if style else "",
+        f"<style>{stylesheet()}.ksl-canvas {{ min-width: {width * 3 // 5}px; }}\n</style>" if style else "",
         _signs() if lights is not None else "",
         *frames,
         '<g aria-hidden="true">',
@@ -213,7 +213,7 @@ def _label(label: Label) -> str:
 
 
 def _lines(lines: tuple[str, ...], x: float, middle: float) -> str:
-    first = middle + 4 - 7.5 * (len(lines) - 1)
+    first = middle + 3.5 - 7.5 * (len(lines) - 1)
     return "".join(
         f'<text class="middle" x="{x:g}" y="{first + 15 * index:g}">{_text(line)}</text>'
         for index, line in enumerate(lines)

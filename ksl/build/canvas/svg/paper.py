@@ -18,7 +18,7 @@ SMALL = 10.5
 ICON_ROOM = 40  # left of a step's name
 STATE_ROOM = 30  # right of it
 NOTE_LEAST = 102  # "1.4 s, 2 tries" always finds room
-INPUTS_MOST = 180
+INPUTS_MOST = 165
 
 SPACING = Spacing(
     side=32,
@@ -55,14 +55,14 @@ class Paper:
         return Face(ceil(_name(name)) + 46, 34, (name,), text)
 
     def node(self, block: Step | Wait, *, hidden: bool) -> Face:
-        full = "\n".join([block.id, *_inputs(block)])
+        full = "\n".join([block.id, *words.chips(block)])
         if hidden:
             name = cut(block.id, 240, _code)
             return Face(ceil(_code(name)) + 58, 26, (name,), full)
         name = cut(block.id, 280, _name)
-        chips = ", ".join(_inputs(block))
-        width = max(NOTE_LEAST, _name(name), min(_small(chips), INPUTS_MOST))
-        inputs = cut(chips, width, _small)
+        inputs = _inputs(block)
+        width = max(NOTE_LEAST, _name(name), min(_small(inputs), INPUTS_MOST))
+        inputs = cut(inputs, width, _small)
         return Face(ceil(width) + ICON_ROOM + STATE_ROOM, 46, (name, inputs), full)
 
     def question(self, block: Decision, text: str) -> Face:
@@ -87,12 +87,12 @@ def note_room(face: Face) -> int:
     return int((face.width - ICON_ROOM - STATE_ROOM) / (SMALL * CODE_EM))
 
 
-def _inputs(block: Step | Wait) -> list[str]:
-    chips = [
-        words.one_line(f"{one.field} = {one.expression}" if one.field else one.expression)
-        for one in block.inputs
-    ]
-    return [*chips, "…"] if isinstance(block, Step) and block.inputs_hidden else chips
+def _inputs(block: Step | Wait) -> str:
+    """All of it if there is room, in fewer words if not."""
+    gist = words.gist(block)
+    whole = ", ".join(words.chips(block))
+    fewer = ", ".join(words.fields(block))
+    return words.one_line(gist or (whole if _small(whole) <= INPUTS_MOST else fewer))
 
 
 def _name(text: str) -> float:
