@@ -98,7 +98,7 @@ class Call:
                 value = function()
             except StopIteration as error:  # a future takes none
                 failure = RuntimeError(f"run raised StopIteration: {error}")
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 failure = error
             try:
                 loop.call_soon_threadsafe(settle, value, failure)
