@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ksl.records import EventType, HookStatus, RunStatus, Trigger
+from ksl.records import EventType, HookStatus, RunStatus, Scope, Trigger
 
 Json = Any
 
@@ -98,9 +98,15 @@ class RunAloneShape(RunShape):
     forks: list[str] = Field(description="Runs forked from this one, newest first, up to 100")
 
 
+class CountShape(BaseModel):
+    runs: int = Field(description="At most 10,000")
+    exact: bool
+
+
 class RunsShape(BaseModel):
     runs: list[RunShape]
     next_cursor: str | None
+    count: CountShape | None = Field(default=None, description="Only where `count=true` asked for it")
 
 
 class RefusedShape(BaseModel):
@@ -202,3 +208,41 @@ class SizeShape(BaseModel):
     free_bytes: int = Field(description="Of the database: for reuse, or to be given back")
     rows: dict[str, int]
     workflows: list[WorkflowSizeShape] = Field(description="Those with the most events")
+
+
+class CredentialShape(BaseModel):
+    name: str
+    scope: Scope
+    user: str | None = Field(description="Whose, in the scope user")
+    fields_: list[str] = Field(alias="fields")
+    set_at: datetime
+    key_id: str = Field(description="Of the key that it is sealed with")
+    defined: bool = Field(description="Whether the project's code has a credential of this name")
+
+
+class CredentialsShape(BaseModel):
+    credentials: list[CredentialShape]
+    not_set: list[str] = Field(description="Defined by the project and set nowhere")
+
+
+class CredentialSetShape(BaseModel):
+    name: str
+    scope: Scope
+    user: str | None
+    fields_: list[str] = Field(alias="fields")
+    secret: list[str] = Field(description="The fields that are kept secret")
+    key_id: str
+    warnings: list[str]
+
+
+class RemovedShape(BaseModel):
+    name: str
+    scope: Scope
+    user: str | None
+    removed: Literal[True]
+
+
+class RotatedShape(BaseModel):
+    scope: Scope
+    key_id: str
+    credentials: int = Field(description="How many were sealed anew")

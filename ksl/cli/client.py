@@ -62,7 +62,14 @@ class Reader(Protocol):
     async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json: ...
 
     async def runs(
-        self, *, workflow: str | None, status: str | None, since: str | None, limit: int, cursor: str | None
+        self,
+        *,
+        workflow: str | None,
+        status: str | None,
+        since: str | None,
+        query: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> Json:
         """One page: `{"runs": [...], "next_cursor"}`."""
         ...

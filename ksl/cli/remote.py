@@ -54,9 +54,23 @@ class RemoteClient:
         return await self._json("GET", f"/runs/{_part(run_id)}", params=params)
 
     async def runs(
-        self, *, workflow: str | None, status: str | None, since: str | None, limit: int, cursor: str | None
+        self,
+        *,
+        workflow: str | None,
+        status: str | None,
+        since: str | None,
+        query: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> Json:
-        asked = {"workflow": workflow, "status": status, "since": since, "limit": limit, "cursor": cursor}
+        asked = {
+            "workflow": workflow,
+            "status": status,
+            "since": since,
+            "q": query,
+            "limit": limit,
+            "cursor": cursor,
+        }
         return await self._json("GET", "/runs", params={k: v for k, v in asked.items() if v is not None})
 
     async def events(self, run_id: str, *, after: int = 0) -> Json:
@@ -229,6 +243,10 @@ class RemoteClient:
                 if failures > 3:
                     raise self._unreachable(error) from None
             await asyncio.sleep(RECONNECT_S)
+
+    async def ask(self, method: str, path: str, **kwargs: Any) -> Json:
+        """One question of the HTTP API, for what only one command asks."""
+        return await self._json(method, path, **kwargs)
 
     async def _json(self, method: str, path: str, **kwargs: Any) -> Json:
         return self._parsed(await self._send(method, path, **kwargs))

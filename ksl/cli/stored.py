@@ -10,6 +10,7 @@ from ksl.build.config import Settings
 from ksl.cli.client import ENDED, NOTHING, Which
 from ksl.cli.output import Json
 from ksl.cli.project import discovered
+from ksl.cli.redaction import learn_stored
 from ksl.engine.many import Verb, matching, selection
 from ksl.engine.tokens import TokenKeys
 from ksl.errors import UnknownRun
@@ -44,9 +45,17 @@ class StoredReader:
         return await run_json(await self._store_of(run_id), run_id, include=include, logs=[])
 
     async def runs(
-        self, *, workflow: str | None, status: str | None, since: str | None, limit: int, cursor: str | None
+        self,
+        *,
+        workflow: str | None,
+        status: str | None,
+        since: str | None,
+        query: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> Json:
-        where = run_filter(workflow=workflow, status=status, since=since, now_ms=time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        where = run_filter(workflow=workflow, status=status, since=since, query=query, now_ms=now_ms)
         if (store := await self._store()) is None:
             return {"runs": [], "next_cursor": None}
         return await runs_json(store, where, cursor=cursor, limit=limit)
@@ -100,6 +109,7 @@ class StoredReader:
         """None while there is no database: nothing has been run in this project yet."""
         if self.opened is None and self.settings.store.path.exists():
             self.opened = await SqliteStore.open_reader(self.settings.store.path)
+            await learn_stored(self.settings, self.opened)
         return self.opened
 
 

@@ -14,6 +14,7 @@ from ksl.log.histogram import Histogram
 from ksl.log.memory_triggers import MemoryTriggers
 from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
+from ksl.log.selection import matches
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, WorkflowSize
 from ksl.records import FINISHED, CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -118,10 +119,20 @@ class MemoryStore:
     async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:
         before = place(cursor)
         numbered = list(enumerate(self._tables.runs.values(), start=1))
-        matching = ((place, run) for place, run in reversed(numbered[: before - 1]) if _matches(run, where))
+        matching = ((place, run) for place, run in reversed(numbered[: before - 1]) if self._meant(run, where))
         found = list(islice(matching, limit + 1))
         more = len(found) > limit > 0
         return Page([run for _, run in found[:limit]], str(found[limit - 1][0]) if more else None)
+
+    async def run_count(self, where: RunFilter, *, most: int) -> int:
+        return min(most, sum(self._meant(run, where) for run in self._tables.runs.values()))
+
+    def _meant(self, run: RunRow, where: RunFilter) -> bool:
+        retrying = any(
+            timer.run_id == run.run_id and timer.kind in ("run_retry", "step_retry")
+            for timer in self._tables.timers
+        )
+        return matches(run, where, self._tables.histories.get(run.run_id, ()), retrying=retrying)
 
     async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
         for run in self._tables.runs.values():
@@ -297,13 +308,3 @@ class _Tables:
 
 def _seq(event: Event) -> int:
     return event.seq
-
-
-def _matches(run: RunRow, where: RunFilter) -> bool:
-    return (
-        where.workflow in (None, run.workflow)
-        and (not where.statuses or run.status in where.statuses)
-        and (where.since_ms is None or run.created_at_ms >= where.since_ms)
-        and where.origin in (None, run.origin)
-        and (not where.code_but or (run.workflow, run.code_version or "") not in where.code_but)
-    )

@@ -17,6 +17,7 @@ from ksl.log.connection import Link
 from ksl.log.cursor import place
 from ksl.log.mishaps import closed, read_mishap
 from ksl.log.pruning import OLD_COUNT
+from ksl.log.selection import where_of
 from ksl.log.store import FeedRow, Page
 from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -79,6 +80,17 @@ class Reader:
         page = found[:limit]
         more = len(found) > limit and page
         return Page([rows.read_run(row[1:]) for row in page], str(page[-1][0]) if more else None)
+
+    async def run_count(self, where: RunFilter, *, most: int) -> int:
+        def read(connection: sqlite3.Connection) -> int:
+            count = 0
+            for status in dict.fromkeys(where.statuses) or (None,):
+                condition, values = where_of(where, status)
+                found = f"SELECT 1 FROM run WHERE {condition or 'TRUE'} LIMIT ?"
+                count += fetch(connection, f"SELECT count(*) FROM ({found})", (*values, most - count))[0][0]
+            return count
+
+        return await self.ask(read)
 
     async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
         row = await self._one(RUN_BY_KEY, (workflow, idempotency_key))
@@ -199,27 +211,9 @@ def fetch(connection: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> 
 
 def runs_question(where: RunFilter, status: RunStatus | None) -> tuple[str, tuple[Any, ...]]:
     """The statement, which ends in `id < ? ... LIMIT ?`, and the values that come before those two."""
-    terms: list[str] = []
-    values: list[Any] = []
-    if status is not None:
-        terms.append("status = ?")
-        values.append(str(status))
-    if where.workflow is not None:
-        terms.append("workflow = ?")
-        values.append(where.workflow)
-    if where.since_ms is not None:
-        terms.append("created_at_ms >= ?")
-        values.append(where.since_ms)
-    if where.origin is not None:
-        terms.append("origin = ?")
-        values.append(where.origin)
-    if where.code_but:
-        # One walk for all workflows, those that are gone among them.
-        pairs = ", ".join(["(?, ?)"] * len(where.code_but))
-        terms.append(f"(workflow, ifnull(code_version, '')) NOT IN (VALUES {pairs})")
-        values.extend(value for pair in where.code_but for value in pair)
-    terms.append("id < ?")
-    sql = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE {' AND '.join(terms)} ORDER BY id DESC LIMIT ?"
+    condition, values = where_of(where, status)
+    condition = f"{condition} AND id < ?" if condition else "id < ?"
+    sql = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE {condition} ORDER BY id DESC LIMIT ?"
     return sql, tuple(values)
 
 

@@ -119,6 +119,9 @@ class SqliteStore:
     async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:
         return await self._reader.runs(where, cursor=cursor, limit=limit)
 
+    async def run_count(self, where: RunFilter, *, most: int) -> int:
+        return await self._reader.run_count(where, most=most)
+
     async def run_by_key(self, workflow: str, idempotency_key: str) -> RunRow | None:
         return await self._reader.run_by_key(workflow, idempotency_key)
 

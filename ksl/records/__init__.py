@@ -26,6 +26,7 @@ from ksl.records.firing import (
 )
 from ksl.records.hook import HookRow, HookStatus
 from ksl.records.run import FINISHED, STATUS_LABELS, RunFilter, RunRow, RunStatus, Trigger
+from ksl.records.run_term import RunTerm
 from ksl.records.timer import TimerKind, TimerRow
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RunFilter",
     "RunRow",
     "RunStatus",
+    "RunTerm",
     "Scope",
     "SourceKind",
     "SourceState",

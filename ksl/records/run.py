@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from ksl.records.run_term import RunTerm
+
 Trigger = Literal["api", "cron", "webhook", "poll", "agent", "retry"]
 
 
@@ -62,3 +64,4 @@ class RunFilter(msgspec.Struct, frozen=True):
     since_ms: int | None = None  # created at or after
     origin: str | None = None  # forks of this run
     code_but: tuple[tuple[str, str], ...] | None = None  # (workflow, code_version): runs of none of these
+    terms: tuple[RunTerm, ...] = ()  # all of them hold

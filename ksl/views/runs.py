@@ -7,13 +7,15 @@ from typing import Any
 from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest
 from ksl.log.store import Store
-from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus
+from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus, RunTerm
 from ksl.views.events import event_json, unknown_run
+from ksl.views.run_query import run_query
 from ksl.views.spans import spans_json
 from ksl.views.steps import steps_json
 from ksl.views.times import parse_rfc3339, rfc3339, rfc3339_or_none
 from ksl.views.values import JsonObject, items_of, value_of
 
+COUNTED = 10_000  # a list says how many runs there are up to here; beyond it nobody reads the figure
 INCLUDES = frozenset({"events", "steps", "trace", "logs"})
 
 _LAST_OF: dict[RunStatus, str] = {
@@ -54,19 +56,27 @@ async def run_json(
 
 
 async def runs_json(
-    store: Store, where: RunFilter, *, cursor: str | None = None, limit: int = 100
+    store: Store, where: RunFilter, *, cursor: str | None = None, limit: int = 100, counted: bool = False
 ) -> JsonObject:
-    """`{"runs": [...], "next_cursor"}`, newest first. BadRequest for a cursor that no page gave."""
+    """`{"runs": [...], "next_cursor"}`, newest first. BadRequest for a cursor that no page gave.
+
+    `counted` adds "count": {"runs", "exact"}, of all that the filter means; beyond 10,000 it says 10,000 and
+    is not exact.
+    """
     try:
         page = await store.runs(where, cursor=cursor, limit=limit)
     except (ValueError, OverflowError):
         raise BadRequest("cursor: it is the `next_cursor` of the page before, and nothing else.") from None
     ends = await store.ends([row.run_id for row in page.rows])
     nothing = (None, None)
-    return {
+    shown: JsonObject = {
         "runs": [run_row_json(row, *ends.get(row.run_id, nothing)) for row in page.rows],
         "next_cursor": page.next_cursor,
     }
+    if counted:
+        count = await store.run_count(where, most=COUNTED + 1)
+        shown["count"] = {"runs": min(count, COUNTED), "exact": count <= COUNTED}
+    return shown
 
 
 def run_row_json(row: RunRow, first: Event | None, last: Event | None) -> JsonObject:
@@ -100,17 +110,29 @@ _WITH_ERROR = {(RunStatus.FAILED, "run_failed"), (RunStatus.HELD, "run_held")}
 
 
 def run_filter(
-    *, workflow: str | None = None, status: str | None = None, since: str | None = None, now_ms: int
+    *,
+    workflow: str | None = None,
+    status: str | None = None,
+    since: str | None = None,
+    query: str | None = None,
+    now_ms: int,
 ) -> RunFilter:
     """The filter that a query string or flags ask for.
 
-    Shape:   `status` may name several, with commas; `since` is a duration back from `now_ms`, or a moment.
+    Shape:   `status` may name several, with commas; `since` is a duration back from `now_ms`, or a moment; `query` is
+             in the grammar of `ksl.views.run_query`. All that is given must hold.
     Errors:  BadRequest naming the key.
     """
+    asked = run_query(query or "", now_ms=now_ms)
+    since_ms = _since_ms(since, now_ms) if since else None
+    terms = asked.terms
+    if status and asked.statuses:
+        terms += (RunTerm("state", asked.statuses),)
     return RunFilter(
         workflow=workflow or None,
-        statuses=_statuses(status) if status else (),
-        since_ms=_since_ms(since, now_ms) if since else None,
+        statuses=_statuses(status) if status else asked.statuses,
+        since_ms=max((moment for moment in (since_ms, asked.since_ms) if moment is not None), default=None),
+        terms=terms,
     )
 
 

@@ -27,13 +27,16 @@ async def list_runs(
     workflow: str | None = None,
     status: Annotated[str | None, Query(description="One status, or several with commas")] = None,
     since: Annotated[str | None, Query(description='"2h" back from now, or an RFC 3339 moment')] = None,
+    q: Annotated[str | None, Query(description='A filter like `state:failed took:>5s "o-118"`')] = None,
+    count: Annotated[bool, Query(description="Say how many match, exactly up to 10,000")] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> Response:
     """Newest first."""
     now_ms = time.time_ns() // 1_000_000
-    where = run_filter(workflow=workflow, status=status, since=since, now_ms=now_ms)
-    return answer(await runs_json(runtime_of(request).store, where, cursor=cursor, limit=limit))
+    where = run_filter(workflow=workflow, status=status, since=since, query=q, now_ms=now_ms)
+    store = runtime_of(request).store
+    return answer(await runs_json(store, where, cursor=cursor, limit=limit, counted=count))
 
 
 @router.get("/runs/{run_id}", response_model=RunAloneShape, responses=problems(400, 404))

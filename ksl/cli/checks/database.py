@@ -58,7 +58,7 @@ async def _server(pid: int, url: str, settings: Settings) -> list[Finding]:
     client = RemoteClient(url, read_token(settings.data_folder))
     try:
         ready = await client.http.get("/readyz")
-        held = await client.runs(workflow=None, status="held", since=None, limit=100, cursor=None)
+        held = await client.runs(workflow=None, status="held", since=None, query=None, limit=100, cursor=None)
     except KslError as error:
         return [Finding("server", "fail", f"{where} does not answer", str(error))]
     except OSError as error:

@@ -15,16 +15,25 @@ PAGE = 100
 
 
 @click.command(cls=Command, name="list")
+@click.argument("query", required=False, metavar="[FILTER]")
 @click.option("--workflow", metavar="S", help="Only runs of this workflow.")
 @click.option("--status", metavar="S", help="Only runs in this state; several with commas.")
 @click.option("--since", metavar="D", help='Created since: "2h" back from now, or an RFC 3339 moment.')
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
 @pass_invocation
 def command(
-    invocation: Invocation, workflow: str | None, status: str | None, since: str | None, limit: int
+    invocation: Invocation,
+    query: str | None,
+    workflow: str | None,
+    status: str | None,
+    since: str | None,
+    limit: int,
 ) -> None:
-    """Runs, newest first."""
-    answer = asyncio.run(_ask(invocation, workflow, status, since, limit))
+    """Runs, newest first.
+
+    FILTER is one argument: 'state:failed,retrying took:>5s "o-118"'.
+    """
+    answer = asyncio.run(_ask(invocation, query, workflow, status, since, limit))
     if invocation.prints_json:
         emit_json(answer)
         return
@@ -38,7 +47,12 @@ def command(
 
 
 async def _ask(
-    invocation: Invocation, workflow: str | None, status: str | None, since: str | None, limit: int
+    invocation: Invocation,
+    query: str | None,
+    workflow: str | None,
+    status: str | None,
+    since: str | None,
+    limit: int,
 ) -> Json:
     async with reading(invocation) as reader:
         found: list[Json] = []
@@ -48,6 +62,7 @@ async def _ask(
                 workflow=workflow,
                 status=status,
                 since=since,
+                query=query,
                 limit=min(PAGE, limit - len(found)),
                 cursor=cursor,
             )

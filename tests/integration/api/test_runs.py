@@ -48,6 +48,26 @@ async def test_runs_are_listed_newest_first_in_pages(served: Served) -> None:
     assert seen == started[::-1]
 
 
+async def test_a_list_says_how_many_match_where_it_is_asked_to(served: Served) -> None:
+    for _ in range(3):
+        await served.ended("nothing")
+
+    page = (
+        await served.client.get("/runs", params={"q": "workflow:nothing", "count": "true", "limit": "2"})
+    ).json()
+
+    assert page["count"] == {"runs": 3, "exact": True}
+    assert "count" not in (await served.client.get("/runs")).json()
+
+
+async def test_a_filter_that_cannot_be_read_says_where(served: Served) -> None:
+    refused = await served.client.get("/runs", params={"q": "workflow:nothing stat:failed"})
+
+    assert refused.status_code == 400
+    assert refused.json()["code"] == "KSL609"
+    assert 'character 18: there is no filter "stat:"' in refused.json()["detail"]
+
+
 async def test_runs_are_filtered_by_workflow_status_and_age(served: Served) -> None:
     done = (await served.ended("nothing"))["run_id"]
     failed = (await served.ended("failing"))["run_id"]
@@ -58,6 +78,10 @@ async def test_runs_are_filtered_by_workflow_status_and_age(served: Served) -> N
     assert await ids(workflow="nothing") == [done]
     assert await ids(status="failed") == [failed]
     assert await ids(status="failed,succeeded") == [failed, done]
+    assert await ids(q="-state:failed") == [done]
+    assert await ids(q='"out of order" error:order state:failed,held') == []
+    assert await ids(q="error:order", status="failed", workflow="failing") == [failed]
+    assert await ids(q="state:failed", status="succeeded") == []
     assert await ids(since="1h") == [failed, done]
     assert await ids(since="2100-01-01T00:00:00Z") == []
 

@@ -58,6 +58,14 @@ def test_runs_are_listed_newest_first(project: Path):
     assert [run["run_id"] for run in answer["runs"]] == ["run_2", "run_1"]
     one = json.loads(ksl(project, "runs", "list", "--status", "succeeded").stdout)
     assert [run["run_id"] for run in one["runs"]] == ["run_1"]
+    same = json.loads(ksl(project, "runs", "list", "state:succeeded -state:failed").stdout)
+    assert same == one
+
+
+def test_a_filter_that_cannot_be_read_is_a_usage_error(project: Path):
+    done = ksl(project, "runs", "list", "took:5s")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "took:>5s" in done.stderr
 
 
 def test_a_status_that_is_none_is_a_usage_error(project: Path):
