@@ -14,7 +14,20 @@ from ksl.api.feed import Feed
 from ksl.api.gate import Gate
 from ksl.api.openapi import publish
 from ksl.api.problems import http_error, ksl_error, parameter_error
-from ksl.api.routes import health, hook_links, hooks, runs, runs_in_bulk, streams, upkeep, workflows
+from ksl.api.redaction import Redacting
+from ksl.api.routes import (
+    credentials,
+    health,
+    hook_links,
+    hooks,
+    runs,
+    runs_in_bulk,
+    streams,
+    subscriptions,
+    triggers,
+    upkeep,
+    workflows,
+)
 from ksl.errors import KslError
 
 if TYPE_CHECKING:
@@ -39,12 +52,25 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
     app.state.runtime = runtime
     app.state.feed = Feed(runtime.store)
     app.state.stopping = asyncio.Event()
-    for group in (workflows, runs, runs_in_bulk, streams, hooks, hook_links, upkeep, health):
+    for group in (
+        workflows,
+        runs,
+        runs_in_bulk,
+        streams,
+        hooks,
+        hook_links,
+        triggers,
+        subscriptions,
+        credentials,
+        upkeep,
+        health,
+    ):
         app.include_router(group.router)
     publish(app)
     app.add_exception_handler(KslError, ksl_error)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, parameter_error)
+    app.add_middleware(Redacting, redactor=runtime.redactor)
     app.add_middleware(
         Gate,
         token=runtime.token,

@@ -34,6 +34,8 @@ _HOOK = re.compile(r"/hooks/[^/]+(?:/reject)?")
 _PUBLIC: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
     (frozenset({"GET", "HEAD"}), re.compile(r"/healthz|/readyz")),
     (frozenset({"GET", "HEAD", "OPTIONS", "POST"}), _HOOK),
+    # Deliveries: what proves the sender is for each source to say. Everything else below needs the token.
+    (frozenset({"POST"}), re.compile(r"/triggers/[^/]+")),
 )
 
 # On every response. A page that needs more than CSP's nothing says so itself.

@@ -65,6 +65,8 @@ def _schema(app: FastAPI) -> dict[str, Any]:
             if path in ("/healthz", "/readyz") or path.startswith("/hooks/"):
                 for operation in operations.values():
                     operation["security"] = []
+            elif path == "/triggers/{endpoint}":
+                operations["post"]["security"] = []
     return app.openapi_schema or {}
 
 

@@ -20,14 +20,19 @@ STATUS: dict[type[KslError], int] = {
     errors.BadJson: 400,
     errors.BadRequest: 400,
     errors.Unauthorised: 401,
+    errors.DeliveryUnverified: 401,
     errors.HostRefused: 403,
     errors.OriginRefused: 403,
     errors.UnknownWorkflow: 404,
     errors.UnknownRun: 404,
     errors.UnknownHook: 404,
+    errors.UnknownTrigger: 404,
+    errors.UnknownSubscription: 404,
     errors.NotFound: 404,
+    errors.UnknownCredential: 404,
     errors.WrongState: 409,
     errors.IdempotencyConflict: 409,
+    errors.DeliveryConflict: 409,
     errors.HookAnswered: 409,
     errors.ReplayMismatch: 409,
     errors.InputDrift: 409,
@@ -38,6 +43,9 @@ STATUS: dict[type[KslError], int] = {
     errors.BodyTooLarge: 413,
     errors.BadMediaType: 415,
     errors.InvalidInput: 422,
+    errors.InvalidCredential: 422,
+    errors.NotSubscribable: 422,
+    errors.FiringFailed: 422,
     errors.DamagedEvent: 500,
     errors.StoreFailed: 503,
     errors.FixRequest: 400,
@@ -71,7 +79,7 @@ def problem(
     if found := found or getattr(error, "errors", None):
         body["errors"] = found
     headers = dict(headers or {})
-    if status == 401:
+    if isinstance(error, errors.Unauthorised):
         headers["WWW-Authenticate"] = "Bearer"
     if status == 503:
         headers["Retry-After"] = "1"

@@ -51,7 +51,7 @@ async def json_body(request: Request) -> bytes:
     form, which needs no permission of the browser, pass for JSON.
     """
     kind = media_type(request)
-    if kind not in ("", "application/json") or not _utf8(request):
+    if kind not in ("", "application/json") or not is_utf8(request):
         raise BadMediaType(
             f"The body says it is {request.headers['content-type'][:100]}; this address takes "
             "application/json in UTF-8. Nothing was done. With curl, add -H 'Content-Type: application/json'."
@@ -79,7 +79,8 @@ async def envelope(request: Request, shape: type[T]) -> T:
         raise BadJson(f"The body is not JSON: {wrong}. Nothing was done.") from None
 
 
-def _utf8(request: Request) -> bool:
+def is_utf8(request: Request) -> bool:
+    """Or it does not say."""
     parameters = request.headers.get("content-type", "").lower().split(";")[1:]
     charsets = [
         value.strip('" ')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, ClassVar, Literal, get_args
 
+from ksl.define.codec import Json
 from ksl.define.duration import Duration, parse_duration
 from ksl.define.schedule import Schedule
 from ksl.define.source import Attachment, Source
@@ -56,6 +57,16 @@ class CronSource(Source):
             return self.payload.encode(self._static, root="payload")
         except (NotEncodable, ValueError) as error:
             raise MalformedTrigger(f"{self.where}: its payload is no JSON: {error}") from error
+
+    def details(self) -> Json:
+        return {
+            "schedule": self.schedule.expression,
+            "timezone": self.schedule.timezone,
+            "misfire": self.misfire,
+            "overlap": self.overlap,
+            "jitter": self.jitter_ms / 1000,
+            "payload": self._static,
+        }
 
     def delay_ms(self, nominal_ms: int) -> int:
         """How long after its nominal time a tick fires: below `jitter`, and the same after a restart."""

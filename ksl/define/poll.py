@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ksl.define.codec import Codec
+from ksl.define.codec import Codec, Json
 from ksl.define.cron import scheduled
 from ksl.define.duration import Duration, parse_duration
 from ksl.define.source import Asked, Source
@@ -82,6 +82,13 @@ class PollSource(Source):
             raise MalformedTrigger(
                 f"{self.where}: its run yields, so it gives many payloads. Say each=True, or return one."
             )
+
+    def details(self) -> Json:
+        return {
+            "schedule": self.schedule.expression,
+            "timezone": self.schedule.timezone,
+            "each": self.each,
+        }
 
     def prepare(self) -> None:
         """Errors: MalformedTrigger, MalformedDefinition."""

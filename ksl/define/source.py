@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, overload
 
-from ksl.define.codec import Codec
+from ksl.define.codec import Codec, Json
 from ksl.define.delivery import Delivery
 from ksl.define.seam import frame_at
 from ksl.define.slug import check_slug, title_of
@@ -99,6 +99,10 @@ class Source:
             )
         self.attachments.append(attachment)
         return self
+
+    def details(self) -> Json:
+        """What this kind has of its own, for those who list sources."""
+        return {}
 
     def prepare(self) -> None:
         """Builds the schemas. Errors: MalformedTrigger, MalformedDefinition."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ksl.define.codec import Json
 from ksl.define.source import Source
 from ksl.errors import MalformedTrigger
 from ksl.records import SourceKind
@@ -49,3 +50,7 @@ class WebhookSource(Source):
             )
         self.verify = verify
         self.form = form
+
+    def details(self) -> Json:
+        verify = None if self.verify is None else type(self.verify).__name__
+        return {"endpoint": self.endpoint, "verify": verify, "form": self.form}

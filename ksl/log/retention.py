@@ -1,4 +1,4 @@
-"""Finished runs are kept so long and no longer.
+"""Finished runs, and firings, are kept so long and no longer.
 
 Deleting goes in small transactions with pauses between, so that a commit of a run waits for one of them at most.
 The file then gives its free pages back, but for a few that the next runs take up at once.
@@ -15,6 +15,7 @@ from ksl.errors import BadRequest, KslError
 from ksl.log.checkpoint import WAL_BYTES_MAX
 from ksl.log.store import Store
 
+FIRINGS_MAX = 500  # and keys, deleted in one transaction
 RUNS_MAX = 200  # deleted in one transaction
 PAGES_MAX = 1_000  # given back in one transaction: 4 MiB
 SPARE_PAGES = 1_024  # left for reuse: to cut and to lengthen the file every minute is work for nothing
@@ -34,7 +35,7 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 class RetentionLoop:
-    """Deletes runs that finished longer than `keep_s` ago; 0 keeps for ever."""
+    """Deletes runs that finished longer than `keep_s` ago and firings as old; 0 keeps for ever."""
 
     def __init__(self, *, store: Store, clock: Clock, keep_s: float) -> None:
         self._store = store
@@ -43,8 +44,6 @@ class RetentionLoop:
         self._reclaiming = False
 
     async def run(self) -> None:
-        if not self._keep_ms:
-            return
         while True:
             try:
                 goes_on = await self.once(self._clock.now_ms())
@@ -54,12 +53,18 @@ class RetentionLoop:
 
     async def once(self, now_ms: int) -> bool:
         """One piece of the work; True while there is more. Errors: those of `Store.prune`."""
-        if not self._keep_ms or (await self._store.stats()).wal_bytes > _WAL_BYTES_MAX:
+        if (await self._store.stats()).wal_bytes > _WAL_BYTES_MAX:
             return False
         if self._reclaiming:
             self._reclaiming = await self._store.reclaim(pages=PAGES_MAX, keep_pages=SPARE_PAGES)
             return self._reclaiming
-        pruned = await self._store.prune(now_ms - self._keep_ms, limit=RUNS_MAX)
+        # Keys of deliveries expire by themselves, also where runs and firings are kept for ever.
+        before_ms = now_ms - self._keep_ms if self._keep_ms else 0
+        if await self._store.triggers.prune(before_ms, now_ms=now_ms, limit=FIRINGS_MAX):
+            return True
+        if not self._keep_ms:
+            return False
+        pruned = await self._store.prune(before_ms, limit=RUNS_MAX)
         self._reclaiming = bool(pruned.events) and not pruned.more
         return pruned.more or self._reclaiming
 
@@ -81,6 +86,8 @@ async def prune(
     before_ms = now_ms - round(older_than_s * 1000)
     if dry_run:
         return Deleted(await store.prunable(before_ms), before_ms)
+    while await store.triggers.prune(before_ms, now_ms=now_ms, limit=FIRINGS_MAX):
+        pass
     runs = 0
     while True:
         pruned = await store.prune(before_ms, limit=RUNS_MAX)

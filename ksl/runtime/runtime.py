@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ksl.define.cron import CronSource
+from ksl.define.poll import PollSource
 from ksl.define.seam import outside
+from ksl.define.webhook import WebhookSource
 from ksl.engine import guards
 from ksl.engine.answering import Answering
 from ksl.engine.clock import SystemClock
@@ -26,24 +29,26 @@ from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Line
 from ksl.engine.mending import Mending
 from ksl.engine.starting import Started, Starting
+from ksl.engine.strict_json import check
 from ksl.engine.tokens import TokenKeys
 from ksl.engine.unfit import hold_unfit
 from ksl.engine.watchdog import Watchdog
-from ksl.errors import KslError
+from ksl.errors import BadRequest, KslError, QueueFull, UnknownTrigger
 from ksl.log.lock import FolderLock
 from ksl.log.retention import RetentionLoop
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Store
 from ksl.queue.slots import Slots
 from ksl.queue.timers import TimerLoop
-from ksl.records import HookRow, RunRow, TimerRow, Trigger
+from ksl.records import FiringRow, HookRow, RunRow, Switch, TimerRow, Trigger
 from ksl.runtime.advancing import Advancing
 from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.run_ids import new_firing_id, new_run_id
 from ksl.runtime.token import read_token
+from ksl.runtime.under_way import UnderWay, under_way
 from ksl.trigger.cron import CronLoop
-from ksl.trigger.firing import Triggers
+from ksl.trigger.firing import Item, Triggers
 from ksl.trigger.poll import PollLoop
 from ksl.trigger.receiving import Receiving
 from ksl.vault.redactor import Redactor
@@ -103,6 +108,7 @@ class Runtime:
         self._serve = serve
         self.unfit = 0  # runs that waited and were held at start, since the code no longer fits them
         self.vault = vault
+        self._credentials: CredentialSource = credentials or vault or NoVault()
         self.redactor = redactor or Redactor()
         self._slots = Slots(settings.queue.concurrency)
         self._timers = TimerLoop(store=store, clock=clock, due=self._timer_due)
@@ -116,9 +122,9 @@ class Runtime:
             timers=self._timers,
             limits=Limits(payload=settings.limits.payload, steps=settings.limits.steps),
             boot=boot,
-            public_url=self._public_url,
+            public_url=lambda: self.public_url,
             workspaces_root=settings.data_folder / "workspaces",
-            credentials=credentials or vault or NoVault(),
+            credentials=self._credentials,
             mask=self.redactor,
         )
         self._advancing = Advancing(self.engine, slots=self._slots, timers=self._timers, advances_all=serve)
@@ -269,6 +275,48 @@ class Runtime:
             self._advancing.touch(started.run.run_id)
         return started
 
+    async def invoke(self, slug: str, payload: bytes | None, *, by: str) -> FiringRow:
+        """Fires a source now, disabled or not, and returns the newest firing that came of it, stored.
+
+        `payload` is JSON text for a webhook; cron sources and polls have their own.
+        Errors: UnknownTrigger, BadRequest, BadJson, InvalidInput, and those of `Triggers.fire`.
+        """
+        source = self.triggers.source(slug)
+        if isinstance(source, WebhookSource):
+            check(payload or b"null", what="the payload")
+            fired = await self.triggers.fire(source, [Item(payload or b"null")], by=by)
+            return fired.row
+        if payload is not None:
+            raise BadRequest(
+                f"{source.kind} source {slug} makes its own payload and takes no input. Nothing was done."
+            )
+        if isinstance(source, CronSource):
+            return (await self.triggers.fire(source, [Item(source.data)], by=by)).row
+        assert isinstance(source, PollSource)
+        return (await self.polls.poll(source, by=by))[-1]
+
+    async def switch_trigger(self, slug: str, workflow: str | None, *, enabled: bool, by: str) -> Switch:
+        """Enables or disables a source, or its attachment to one workflow. Errors: UnknownTrigger."""
+        source = self.triggers.source(slug)
+        attached = [attachment.workflow.slug for attachment in source.attachments]
+        if workflow is not None and workflow not in attached:
+            raise UnknownTrigger(
+                f"source {slug} is not attached to {workflow}. It is attached to: {', '.join(attached) or 'nothing'}. "
+                "Nothing was changed."
+            )
+        return await self.triggers.standing.switch(source, workflow or "", enabled=enabled, by=by)
+
+    def raise_if_overloaded(self) -> None:
+        """Errors: QueueFull. A line that only grows takes memory, and every start in it waits longer than the one
+        before."""
+        most = self.settings.queue.backlog
+        depth = self._slots.depth
+        if depth >= most:
+            raise QueueFull(
+                f"{depth:,} runs wait in line for a slot, and queue.backlog is {most:,}. No run was created. Try "
+                "again when the line is shorter; /metrics has it as ksl_queue_depth."
+            )
+
     async def advance(self, run_id: str) -> RunRow:
         """Takes up a run that exists: what a server does at start with all of them, for one."""
         row = await self.engine_row(run_id)
@@ -342,6 +390,10 @@ class Runtime:
         """The run when it ended (`waits`: or waits for a hook, or is held), or as it stands at the timeout."""
         return await self._ends.settled(run_id, timeout_s=timeout_s, waits=waits)
 
+    def under_way(self, run_id: str) -> dict[str, UnderWay]:
+        """Steps in flight, which the log does not know yet."""
+        return under_way(self.engine, run_id)
+
     def logs(self, run_id: str) -> list[Line]:
         """The newest lines of a run."""
         return self.engine.logs.lines(run_id)
@@ -391,7 +443,7 @@ class Runtime:
     async def _secrets_of(self, scheme: Scheme) -> list[str]:
         from ksl.trigger.verify.resolving import secrets_of
 
-        return await secrets_of(scheme, self.engine.credentials)
+        return await secrets_of(scheme, self._credentials)
 
     def _ended(self, run_id: str) -> None:
         self._ends.ended(run_id)
@@ -407,5 +459,7 @@ class Runtime:
     def _timer_due(self, timer: TimerRow) -> None:
         self._advancing.timer_due(timer)
 
-    def _public_url(self) -> str:
+    @property
+    def public_url(self) -> str:
+        """How others reach this server."""
         return self.settings.server.public_url or self.url

@@ -342,7 +342,8 @@ class _Firing:
 
     def _input(self, attachment: Attachment, item: Item, value: Any) -> bytes:
         if attachment.transform is None:
-            return item.data
+            # As it was understood: with the defaults of its type, and without fields that the type does not have.
+            return self.source.payload.dump(value, root="the payload")
         made = attachment.transform(value, self._with(item))
         return _anything.dump(made, root="the transform's result")
 

@@ -100,14 +100,11 @@ async def start_run(
 
 async def _refuse_overload(runtime: Runtime, slug: str, key: str | None) -> None:
     """A line that only grows takes memory, and every start in it waits longer than the one before."""
-    most = runtime.settings.queue.backlog
-    depth = runtime.figures().queue_depth
-    if depth < most or (key is not None and await runtime.store.run_by_key(slug, key) is not None):
-        return
-    raise QueueFull(
-        f"{depth:,} runs wait in line for a slot, and queue.backlog is {most:,}. No run was created. Try again "
-        "when the line is shorter; /metrics has it as ksl_queue_depth."
-    )
+    try:
+        runtime.raise_if_overloaded()
+    except QueueFull:
+        if key is None or await runtime.store.run_by_key(slug, key) is None:
+            raise
 
 
 async def _settled(request: Request, row: RunRow, wait_s: float) -> RunRow:
