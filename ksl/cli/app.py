@@ -14,6 +14,7 @@ import click
 from ksl import __version__
 from ksl.cli import exits
 from ksl.cli.invocation import Invocation, with_shared
+from ksl.cli.redaction import REDACTOR
 from ksl.errors import KslError
 
 
@@ -92,7 +93,7 @@ class Root(LazyGroup):
 
 
 def narrate(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(REDACTOR.text(text), err=True)
 
 
 def paragraph(error: KslError) -> str:
@@ -170,6 +171,17 @@ _group(
         "list": ("hooks_list", "Hooks that wait for an answer."),
         "resume": ("hooks_resume", "Answer a hook."),
         "reject": ("hooks_reject", "Refuse a hook; the run gets HookRejected."),
+    },
+)
+_group(
+    "credentials",
+    "What actions act with: set it, look where it is set, change the key.",
+    {
+        "list": ("credentials_list", "Which credentials are set, and where; never a value."),
+        "set": ("credentials_set", "Set fields of a credential."),
+        "remove": ("credentials_remove", "Delete a credential from one scope."),
+        "rotate": ("credentials_rotate", "Seal everything with a new key."),
+        "connect": ("credentials_connect", "Obtain a credential with OAuth, in the browser."),
     },
 )
 _group(

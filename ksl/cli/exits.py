@@ -25,6 +25,8 @@ _USAGE = (
 )
 _UNREACHABLE = (
     errors.StoreUnopenable,
+    errors.WrongKey,
+    errors.KeyUnusable,
     errors.SchemaTooNew,
     errors.StoreBusy,
     errors.FolderHeld,

@@ -13,6 +13,7 @@ from ksl.cli.app import narrate
 from ksl.cli.client import NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
 from ksl.cli.project import count, discovered
+from ksl.cli.redaction import REDACTOR
 from ksl.cli.stderr_log import log_to_stderr
 from ksl.cli.stored import StoredReader, selected
 from ksl.engine.many import Verb, change_page
@@ -32,7 +33,9 @@ async def local_client(settings: Settings, *, advances: bool) -> AsyncGenerator[
         settings = replace(settings, queue=replace(settings.queue, concurrency=0))
     with log_to_stderr(), discovered(settings) as project:
         enforce(project)
-        runtime = await Runtime.open(settings.folder, settings, project=project, serve=False)
+        runtime = await Runtime.open(
+            settings.folder, settings, project=project, serve=False, redactor=REDACTOR
+        )
         try:
             if broken := len(project.failures) + len(project.duplicates):
                 errors = count(broken, "error")

@@ -10,12 +10,14 @@ from typing import Any
 
 import click
 
+from ksl.cli.redaction import REDACTOR
+
 Json = dict[str, Any]
 
 
 def emit_json(value: object, *, one_line: bool = True) -> None:
     """One document and a newline. Bytes, so that the encoding of the terminal or locale has no say."""
-    text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2)
+    text = json.dumps(REDACTOR.value(value), ensure_ascii=False, indent=None if one_line else 2)
     click.echo(text.encode("utf-8", "backslashreplace"))
 
 
@@ -26,7 +28,7 @@ def emit_document(value: object, *, prints_json: bool) -> None:
 
 def emit_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their longest cell; the last one is cut at the terminal's edge."""
-    table = [list(headings), *([printable(cell) for cell in row] for row in rows)]
+    table = [list(headings), *([printable(REDACTOR.text(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
     edge = shutil.get_terminal_size((120, 24)).columns
     for row in table:
@@ -40,7 +42,7 @@ def shortened(text: str, length: int) -> str:
 
 def compact(value: object, length: int = 100) -> str:
     """A JSON value in at most `length` characters, for a line that a person scans."""
-    return shortened(json.dumps(value, ensure_ascii=False), length)
+    return shortened(json.dumps(REDACTOR.value(value), ensure_ascii=False), length)
 
 
 def printable(text: str) -> str:

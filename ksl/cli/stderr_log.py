@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from ksl.cli.output import printable
+from ksl.cli.redaction import REDACTOR
 
 _REPEAT_S = 10.0
 _REPEATS_MAX = 100
@@ -19,22 +20,23 @@ _REPEATS_MAX = 100
 
 @contextmanager
 def log_to_stderr() -> Generator[None]:
-    """What runs say (`ctx.log`) and what ksl warns about. KSL_DEBUG=1 adds the rest."""
+    """What runs say (`ctx.log`), which credentials were used, and what ksl warns about. KSL_DEBUG=1 adds the rest."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if sys.stderr.isatty() else _Lines())
     handler.addFilter(_Repeats())
     debug = os.environ.get("KSL_DEBUG") == "1"
-    root, runs = logging.getLogger(), logging.getLogger("ksl.run")
-    before = root.level, runs.level
+    root, told = logging.getLogger(), [logging.getLogger("ksl.run"), logging.getLogger("ksl.credentials")]
+    before = [logger.level for logger in (root, *told)]
     root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.WARNING)
-    runs.setLevel(logging.DEBUG if debug else logging.INFO)
+    for logger in told:
+        logger.setLevel(logging.DEBUG if debug else logging.INFO)
     try:
         yield
     finally:
         root.removeHandler(handler)
-        root.setLevel(before[0])
-        runs.setLevel(before[1])
+        for logger, level in zip((root, *told), before, strict=True):
+            logger.setLevel(level)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -76,7 +78,7 @@ class _Repeats(logging.Filter):
 
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(fields_of(record), ensure_ascii=False, default=repr)
+        return REDACTOR.text(json.dumps(fields_of(record), ensure_ascii=False, default=repr))
 
 
 class _Text(logging.Formatter):
@@ -86,4 +88,4 @@ class _Text(logging.Formatter):
         head = f"{str(line.pop('at'))[11:23]}  {line.pop('level'):<7}  {line.pop('message')}"
         rest = "".join(f"  {key}={value}" for key, value in line.items())
         # The progress of a run may stand on this line; it is drawn again below.
-        return "\r\x1b[K" + printable(head + rest) + (f"\n{traceback}" if traceback else "")
+        return "\r\x1b[K" + REDACTOR.text(printable(head + rest) + (f"\n{traceback}" if traceback else ""))

@@ -163,6 +163,7 @@ def _stand_in(action: Action[Any, Any], stub: Stub) -> Action[Any, Any]:
     other = copy.copy(action)
     other.function = function
     other.is_async = True
+    other.credentials = ()  # a stub acts for nobody
     other.context_parameter = "ksl_context"
     return other
 

@@ -8,22 +8,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ksl.define.action import Action
+from ksl.define.credential import Credential
 from ksl.define.duration import parse_duration
 from ksl.define.workflow import Workflow
 from ksl.engine.body import encode_input
 from ksl.records import Event, RunStatus, Trigger
 from ksl.testing.calls import Calls, Stub, Stubs, slug_of
 from ksl.testing.clock import START, VirtualClock
+from ksl.testing.credentials import GivenCredentials
 from ksl.testing.definitions import Definitions
 from ksl.testing.handles import DoesNotReplay, RunHandle, WaitingHook
 from ksl.testing.history import History
 from ksl.testing.machine import Machine, at_once
 from ksl.testing.shown import EventView, json_text
+from ksl.vault.redactor import Redactor
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 O = TypeVar("O")  # noqa: E741
+F = TypeVar("F", bound="BaseModel")
 Duration = str | float | timedelta
 
 
@@ -68,6 +75,8 @@ class Environment:
         self.definitions = Definitions(self._folder)
         self.calls = Calls()
         self._stubs = Stubs(self.calls, self.seq_of)
+        self._redactor = Redactor()
+        self._credentials = GivenCredentials(self._redactor)
         for workflow in workflows:
             self.definitions.add(workflow)
 
@@ -110,6 +119,13 @@ class Environment:
             slug_of(action),
             Stub(attempts, function, None if returns is _UNSET else returns, raises),
         )
+
+    def credentials(
+        self, credential: Credential[F], value: F | dict[str, Any], *, user: str | None = None
+    ) -> None:
+        """What actions that name the credential are given: its model, or the fields for it. `user`: the subscriber
+        whose own it is. Its secrets are masked in what the runs record, as they are by a server."""
+        self._credentials.give(credential, value, user=user)
 
     async def start(
         self,
@@ -269,6 +285,8 @@ class Environment:
                 patience_s=self._patience_s,
                 replay_at_every_wait=self._replay_at_every_wait,
                 keys=self._keys,
+                credentials=self._credentials,
+                redactor=self._redactor,
             )
             self._made.engine.attempts.intercept = self._stubs.intercept
         return self._made

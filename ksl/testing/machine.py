@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -33,6 +34,8 @@ from ksl.build.config import (
 )
 from ksl.build.discover import Project
 from ksl.build.loader import require_positions
+from ksl.define.credential import CredentialSource
+from ksl.define.seam import outside
 from ksl.engine.attempt import Attempt
 from ksl.engine.engine import Engine
 from ksl.engine.tokens import TokenKeys
@@ -41,6 +44,7 @@ from ksl.records import Event, Trigger
 from ksl.runtime import Runtime
 from ksl.testing.clock import VirtualClock
 from ksl.testing.rows import change_of
+from ksl.vault.redactor import Redactor
 
 T = TypeVar("T")
 BOOT = "test"
@@ -67,6 +71,8 @@ class Machine:
         patience_s: float,
         replay_at_every_wait: bool = False,
         keys: Sequence[str] = (),
+        credentials: CredentialSource | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         require_positions()
         self.clock = clock
@@ -85,7 +91,11 @@ class Machine:
             token="",
             boot=BOOT,
             serve=True,
+            credentials=credentials,
+            redactor=redactor,
         )
+        # What an action is given that the test runs outside any run, as a poll does.
+        self._withdraw = None if credentials is None else outside.put(lambda: nullcontext(credentials))
         self._loop = asyncio.get_running_loop()
         self._patience_s = patience_s
         self._replay_at_every_wait = replay_at_every_wait
@@ -151,6 +161,7 @@ class Machine:
 
     async def close(self) -> None:
         """Cancels what is in flight and waits until it has ended."""
+        self._withdraw_credentials()
         tasks = [attempt.task for attempt in self.engine.attempts.under_way() if attempt.task is not None]
         await self.runtime.close(drain_s=0)
         if tasks:
@@ -158,6 +169,7 @@ class Machine:
 
     def close_now(self) -> None:
         """Where no loop runs any more: lets go of everything."""
+        self._withdraw_credentials()
         self.engine.stopping = True
         if self._loop.is_closed():
             self.engine.attempts.in_flight.clear()
@@ -165,6 +177,11 @@ class Machine:
             self.engine.discard(run)
         if self.engine.attempts._threads is not None:
             self.engine.attempts._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _withdraw_credentials(self) -> None:
+        withdraw, self._withdraw = self._withdraw, None
+        if withdraw is not None:
+            withdraw()
 
     async def _calm(self) -> None:
         calm = 0

@@ -54,6 +54,14 @@ class Flow:
         )
         return str(url)
 
+    @property
+    def client_fields(self) -> dict[str, str]:
+        """Who the application is. Stored with the tokens, since a refresh needs it too."""
+        found: dict[str, str | None] = {"client_id": getattr(self._stored, "client_id", "")}
+        secret = getattr(self._stored, "client_secret", None)
+        found["client_secret"] = None if secret is None else secret.get_secret_value()
+        return {name: value for name, value in found.items() if value}
+
     async def finish(self, query: dict[str, str]) -> dict[str, Any]:
         """What to store, from the query of the redirect. Errors: AuthorizationFailed."""
         if not secrets.compare_digest(query.get("state", "").encode(), self._state.encode()):

@@ -67,6 +67,10 @@ class Shelf:
             break
         return self._read
 
+    async def sealed(self) -> Sealed:
+        """As it lies there: needs no key."""
+        return await self._tables.credentials()
+
     async def open(self, place: CredentialPlace) -> Opened | None:
         """None where nothing is set. Errors: CredentialDamaged; as `all`."""
         rows = (await self.all()).get(place)

@@ -88,6 +88,7 @@ class Vault:
             "scope": scope,
             "user": user,
             "fields": sorted(checked.fields),
+            "secret": sorted(field for field, (_, secret) in checked.fields.items() if secret),
             "key_id": key_id,
             "warnings": [],
         }
@@ -112,14 +113,26 @@ class Vault:
         }
 
     async def sealed(self) -> Sealed:
-        rows = [row for shelf in self._shelves() for each in (await shelf.all()).values() for row in each]
+        """Of all scopes. Needs no key."""
+        rows = [row for shelf in self._shelves() for row in (await shelf.sealed()).rows]
         return Sealed(rows=tuple(sorted(rows, key=lambda row: (row.name, row.scope, row.user, row.field))))
 
-    async def stored(self, name: str, *, scope: Scope, user: str | None = None) -> Any:
-        """The model as it is stored, or None: for connecting, which needs the client's own secret."""
+    async def client_of(self, name: str, *, scope: Scope, user: str | None = None) -> Any:
+        """What is set of who the application is, for obtaining a token: in the place itself, else in the project's or
+        the organization's. None where there is nothing."""
         credential = self.definition(name)
-        opened = await self._shelf(scope).open(placed(name, scope, user))
-        return None if opened is None else values.opened(credential, opened)
+        places = [
+            placed(name, scope, user),
+            placed(name, "project", None),
+            placed(name, "organization", None),
+        ]
+        for place in dict.fromkeys(places):
+            if place.scope != "organization" and self._project is None:
+                continue
+            opened = await self._shelf(place.scope).open(place)
+            if opened is not None and "client_id" in opened:
+                return values.opened(credential, opened)
+        return None
 
     def definition(self, name: str) -> Credential[Any]:
         """Errors: UnknownCredential, which names those that there are."""

@@ -7,6 +7,7 @@ from typing import Any
 from ksl.errors import UnknownRun
 from ksl.log.store import Store
 from ksl.records import Event, Meta
+from ksl.views.credentials import uses_json
 from ksl.views.times import rfc3339
 from ksl.views.values import JsonObject, value_of
 
@@ -55,6 +56,7 @@ def meta_json(meta: Meta) -> JsonObject:
         "fatal": meta.fatal,
         "kind": meta.kind,
         "callee": meta.callee,
+        "credentials": uses_json(meta.credentials),
     }
     return {key: value for key, value in known.items() if value}
 

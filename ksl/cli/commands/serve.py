@@ -19,6 +19,7 @@ from ksl.cli.checks.folder import CLOCK_SLACK_S, clock_behind_s
 from ksl.cli.connect import FOLDER_WAIT_S, LOOK_AGAIN_S
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.project import count, discovered, settings_of
+from ksl.cli.redaction import REDACTOR
 from ksl.cli.serving_token import adopt_token, refuse_open_door
 from ksl.cli.stderr_log import log_to_stderr
 from ksl.define.duration import format_duration
@@ -172,7 +173,9 @@ async def _opened(settings: Settings, project: Project) -> Runtime:
     until = time.monotonic() + FOLDER_WAIT_S
     while True:
         try:
-            return await Runtime.open(settings.folder, settings, project=project, serve=True)
+            return await Runtime.open(
+                settings.folder, settings, project=project, serve=True, redactor=REDACTOR
+            )
         except FolderHeld:
             holder = read_holder(settings.data_folder)
             if (holder is not None and holder.url) or time.monotonic() >= until:
