@@ -110,8 +110,8 @@ class CronLoop:
 
     async def _look(self, source: CronSource, now_ms: int) -> int:
         pace = self._paces.get(source.slug)
-        if pace is not None and now_ms < pace.rests_until_ms:
-            return 0
+        if pace is not None and 0 < pace.rests_until_ms - now_ms <= _REST_MS:
+            return 0  # not longer than that, where the clock was set back meanwhile
         try:
             if pace is None:
                 pace = self._paces[source.slug] = await self._begin(source, now_ms)

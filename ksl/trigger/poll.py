@@ -71,12 +71,12 @@ class PollLoop:
         """Begins every poll that is due. Returns how many those are; `polling` has them until they are stored."""
         begun = 0
         for source in self._sources():
-            if source.slug in self._polling or not await self._is_enabled(source, now_ms):
-                continue
-            due_ms = self._due_ms(source, now_ms)
-            if due_ms is not None and due_ms <= now_ms:
-                self._begin(source, nominal_ms=self._nominal_ms(source, now_ms), by="poll")
-                begun += 1
+            if source.slug not in self._polling and not self._rests(source, now_ms):
+                try:
+                    begun += await self._look(source, now_ms)
+                except KslError as error:
+                    _log.warning("poll source %s is looked at again: %s", source.slug, error)
+                    self._rests_until_ms[source.slug] = now_ms + REST_MS
         return begun
 
     @property
@@ -86,9 +86,8 @@ class PollLoop:
 
     def next_ms(self) -> int | None:
         """The next moment at which a poll is due; those that are under way are not counted."""
-        now_ms = self._clock.now_ms()
         moments = (
-            self._due_ms(source, now_ms)
+            self._due_ms(source)
             for source in self._sources()
             if source.slug not in self._polling and self._triggers.standing.is_enabled(source.slug)
         )
@@ -117,22 +116,36 @@ class PollLoop:
     def _state(self, source: PollSource) -> SourceState:
         return self._triggers.state(source.slug) or SourceState(source.slug)
 
+    def _rests(self, source: PollSource, now_ms: int) -> bool:
+        # Not longer than that, where the clock was set back meanwhile.
+        return 0 < self._rests_until_ms.get(source.slug, 0) - now_ms <= REST_MS
+
+    async def _look(self, source: PollSource, now_ms: int) -> bool:
+        if not await self._is_enabled(source, now_ms) or source.slug in self._polling:
+            return False
+        due_ms = self._due_ms(source)
+        if due_ms is None or due_ms > now_ms:
+            return False
+        self._begin(source, nominal_ms=self._nominal_ms(source, now_ms), by="poll")
+        return True
+
     async def _is_enabled(self, source: PollSource, now_ms: int) -> bool:
         enabled = self._triggers.standing.is_enabled(source.slug)
         state = self._state(source)
-        if enabled == _note(state).disabled:
+        note = _note(state)
+        if enabled == note.disabled:
             # What would have been polled while it was disabled is not missed.
-            note = msgspec.structs.replace(_note(state), disabled=not enabled)
-            last_ms = None if state.last_ms is None else now_ms
-            try:
-                await self._triggers.save(_state(source, last_ms, state.cursor, note))
-            except KslError as error:
-                _log.warning("poll source %s could not be switched yet: %s", source.slug, error)
-                self._rests_until_ms[source.slug] = now_ms + REST_MS
-                return False
+            note = msgspec.structs.replace(note, disabled=not enabled)
+            await self._move(source, None if state.last_ms is None else now_ms, note)
+        elif state.last_ms is not None and state.last_ms > now_ms:
+            # The clock was set back. Else the source would be silent until it has caught up.
+            await self._move(source, now_ms, msgspec.structs.replace(note, retry_ms=None))
         return enabled
 
-    def _due_ms(self, source: PollSource, now_ms: int) -> int | None:
+    async def _move(self, source: PollSource, last_ms: int | None, note: Note) -> None:
+        await self._triggers.save(_state(source, last_ms, self._state(source).cursor, note))
+
+    def _due_ms(self, source: PollSource) -> int | None:
         rests_ms = self._rests_until_ms.get(source.slug, 0)
         state = self._state(source)
         note = _note(state)
@@ -141,11 +154,8 @@ class PollLoop:
         elif note.retry_ms is not None:
             due_ms = note.retry_ms
         else:
-            # After the clock was set back the newest poll lies ahead.
-            tick_s = source.schedule.next(min(state.last_ms, now_ms) / 1000)
+            tick_s = source.schedule.next(state.last_ms / 1000)
             due_ms = None if tick_s is None else tick_s * 1000
-        if note.retry_ms is not None and note.retry_ms > now_ms + BACKOFF_MAX_MS:
-            due_ms = now_ms  # noted by a clock that was set back since
         return None if due_ms is None else max(due_ms, rests_ms)
 
     def _nominal_ms(self, source: PollSource, now_ms: int) -> int:
