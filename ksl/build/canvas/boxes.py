@@ -48,7 +48,7 @@ class Boxes:
 
 def boxes(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) -> Boxes:
     glyphs = ASCII if ascii else UNICODE
-    drawing = arrange(canvas, _Sheet(glyphs, lights))
+    drawing = arrange(canvas, Sheet(glyphs, lights))
     grid = _Grid(drawing.width, drawing.height, glyphs)
     for shape in sorted(drawing.shapes, key=_layer):
         grid.draw(shape)
@@ -57,7 +57,7 @@ def boxes(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) 
     return Boxes("\n".join(lines) + "\n", max(map(cells, lines)), len(lines))
 
 
-class _Sheet:
+class Sheet:
     """How large things are, in cells."""
 
     spacing = _SPACING
@@ -90,10 +90,11 @@ class _Sheet:
     def terminal(self, block: Terminal, text: str) -> Face:
         return self._face(f"( {self._glyphs.terminals[block.kind]} {self._cut(text, 30)} )", text)
 
-    def label(self, text: str) -> Face:
-        lines = wrapped(self._glyphs.text(text), 24, cells, self._glyphs.more)
-        wide = max(map(cells, lines))
-        return Face(wide, len(lines), tuple(_centred(line, wide) for line in lines), text)
+    def label(self, text: str, *, lines: Literal[1, 2] = 2) -> Face:
+        line = self._glyphs.text(text)
+        shown = wrapped(line, 24, cells, self._glyphs.more) if lines == 2 else (self._cut(text, 24),)
+        wide = max(map(cells, shown))
+        return Face(wide, len(shown), tuple(_centred(line, wide) for line in shown), text)
 
     def title(self, kind: FrameKind, text: str) -> Face:
         glyphs = self._glyphs

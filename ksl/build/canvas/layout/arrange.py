@@ -87,7 +87,7 @@ class _Arranging:
         """A branch that only leaves: beside the question, so that the way on stays straight."""
         (terminal,) = lane.blocks
         assert isinstance(terminal, Terminal)
-        label = self._medium.label(way)
+        label = self._medium.label(way, lines=1)
         face = self._medium.terminal(terminal, words.terminal_short(terminal))
         middle = head.height // 2
         label_at = head.right + self._spacing.stub

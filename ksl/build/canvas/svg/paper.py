@@ -73,9 +73,10 @@ class Paper:
         line = cut(words.one_line(text), 170, _code)
         return Face(ceil(_code(line)) + 38, 26, (line,), f"{block.kind} {block.label}".rstrip())
 
-    def label(self, text: str) -> Face:
-        lines = wrapped(words.one_line(text), 150, _code)
-        return Face(ceil(max(map(_code, lines))) + 16, 4 + 15 * len(lines), lines, text)
+    def label(self, text: str, *, lines: Literal[1, 2] = 2) -> Face:
+        line = words.one_line(text)
+        shown = wrapped(line, 150, _code) if lines == 2 else (cut(line, 150, _code),)
+        return Face(ceil(max(map(_code, shown))) + 16, 4 + 15 * len(shown), shown, text)
 
     def title(self, kind: FrameKind, text: str) -> Face:
         line = cut(words.one_line(text), 300, _code)
