@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -113,11 +113,15 @@ def discover(
     names: Sequence[str] = FOLDERS,
     kind_of: KindOf | None = None,
     is_context: Callable[[object], bool] | None = None,
+    announce: Callable[[str, Path], None] | None = None,
+    refused: Mapping[str, ImportFailure] | None = None,
 ) -> Project:
     """Import every module below the folders `names` of the project at `folder`, in sorted order.
 
     The project's finder stays installed, so that imports written inside functions work at run time, until
     `unload`. `kind_of` and `is_context` tell definitions from other objects, by default by ksl's own classes.
+    `announce` is told each module and its file before it is imported; those in `refused` are not imported but
+    fail as told there, and so does what imports them.
     Errors: NoColumnPositions; everything else is collected in the project.
     """
     require_positions()
@@ -125,16 +129,25 @@ def discover(
         from ksl.build import kinds
 
         kind_of, is_context = kind_of or kinds.kind_of, is_context or kinds.is_context
+    refused = refused or {}
     finder = ProjectFinder(Path(folder), names)
+    finder.refused.update(refused)
     finder.install()
     project = Project(finder.root, finder=finder)
     try:
         with collecting() as made:
-            loaded = [_load(project, name, file) for name, file in _modules(finder.root, names)]
+            loaded: list[ModuleType | None] = []
+            for name, file in _modules(finder.root, names):
+                if name in refused:
+                    project.failures.append(refused[name])
+                    continue
+                if announce is not None:
+                    announce(name, file)
+                loaded.append(_load(project, name, file))
         modules = [module for module in loaded if module is not None]
         _Collector(project, kind_of).collect(modules)
         # Only now: a call may name a workflow of a module that was loaded later.
-        _make_tables(project, kind_of, is_context)
+        _make_tables(project, kind_of, is_context, announce)
         _collect_sources(project, made, modules)
         _collect_credentials(project, modules)
     except BaseException:  # somebody pressed Ctrl-C
@@ -166,8 +179,12 @@ def _load(project: Project, name: str, file: Path) -> ModuleType | None:
         if module.__file__ != str(file):
             raise ImportError(f"{file.name} is hidden by {module.__file__}, which is the module {name} too")
         return module
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, or whatever else a module thinks of
         project.failures.append(import_failure(error, module=name, file=file, root=project.folder))
+        if project.finder is not None:
+            project.finder.refused.add(name)  # whoever else imports it is told so, and not of this again
         return None
 
 
@@ -206,20 +223,25 @@ class _Collector:
         return f"{relative(code.co_filename, self._project.folder)}:{code.co_firstlineno}"
 
 
-def _make_tables(project: Project, kind_of: KindOf, is_context: Callable[[object], bool]) -> None:
+def _make_tables(
+    project: Project,
+    kind_of: KindOf,
+    is_context: Callable[[object], bool],
+    announce: Callable[[str, Path], None] | None,
+) -> None:
     for slug, workflow in list(project.workflows.items()):
         function: Callable[..., object] = workflow.function
+        name: str = getattr(function, "__module__", None) or ""  # code made by exec has none
+        file = Path(getattr(sys.modules.get(name), "__file__", None) or "<unknown>")
+        if announce is not None:  # an import inside the function is carried out
+            announce(name, file)
         try:
             project.tables[slug] = site_table(
                 slug, function, kind_of=kind_of, is_context=is_context, files=project.files
             )
         except Exception as error:
             del project.workflows[slug]
-            module = sys.modules.get(function.__module__)
-            file = Path(getattr(module, "__file__", None) or "<unknown>")
-            project.failures.append(
-                import_failure(error, module=function.__module__, file=file, root=project.folder)
-            )
+            project.failures.append(import_failure(error, module=name, file=file, root=project.folder))
 
 
 def _collect_sources(project: Project, made: Sequence[Source], modules: Sequence[ModuleType]) -> None:

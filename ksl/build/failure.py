@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ksl.build.loader import is_project_file
 from ksl.errors import ImportFailed, KslError
@@ -41,6 +43,36 @@ def import_failure(error: BaseException, *, module: str, file: Path, root: Path)
         error=_headline(error),
         traceback="".join(told.format()),
         code=error.code if isinstance(error, KslError) else ImportFailed.code,
+    )
+
+
+class Frame(NamedTuple):
+    """One line of a stack, outermost first in a list of them."""
+
+    file: str
+    line: int
+    function: str
+
+
+def project_frames(stack: Sequence[Frame], root: Path) -> list[Frame]:
+    return [frame for frame in stack if is_project_file(frame.file, root)]
+
+
+def cut_off(error: str, stack: Sequence[Frame], *, module: str, file: Path, root: Path) -> ImportFailure:
+    """An import that did not come to its end, with what is known of where it stood."""
+    frames = project_frames(stack, root)
+    place = frames[-1] if frames else Frame(str(file), 1, "<module>")
+    summary = traceback.StackSummary.from_list(
+        [traceback.FrameSummary(frame.file, frame.line, frame.function) for frame in frames]
+    )
+    head = ["Traceback (most recent call last):\n"] if frames else []
+    return ImportFailure(
+        module=module,
+        file=relative(place.file, root),
+        line=place.line,
+        error=error,
+        traceback="".join([*head, *summary.format(), f"{error}\n"]),
+        code=ImportFailed.code,
     )
 
 

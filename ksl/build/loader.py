@@ -41,6 +41,7 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
         self.root = root.resolve()
         self.packages = tuple(".".join(Path(folder).parts) for folder in folders)
         self.sources: dict[str, str] = {}
+        self.refused: set[str] = set()  # modules whose import is known not to come to an end
         self._displaced: dict[str, ModuleType] = {}
         self._before: set[str] = set()
 
@@ -87,6 +88,8 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname in self.refused:
+            raise ImportError(f"the module {fullname} does not load, see there", name=fullname)
         if not self.owns(fullname):
             return None
         place = self.root.joinpath(*fullname.split("."))

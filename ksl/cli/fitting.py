@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ksl.engine.rehearsal import Rehearsed
 
 
-async def fitting(settings: Settings, project: Project) -> list[Json]:
+async def fitting(settings: Settings, project: Project, still_alive: Callable[[], None]) -> list[Json]:
     """For each unfinished run that has begun `{"run_id", "workflow", "status", "fits", "code", "rule", "line",
     "message"}`, newest first. The last four are null where it fits, and `rule` and `line` where nothing tells."""
     from ksl.engine.clock import SystemClock
@@ -39,7 +39,11 @@ async def fitting(settings: Settings, project: Project) -> list[Json]:
             workspaces_root=settings.data_folder / "workspaces",
         )
         found = rehearsals(project, store, RunFilter(statuses=begun), stage=stage)
-        return [_told(each, settings.folder) async for each in found]
+        told: list[Json] = []
+        async for each in found:
+            told.append(_told(each, settings.folder))
+            still_alive()  # a body that never comes to an end is found out by the time since then
+        return told
     finally:
         await store.close()
 

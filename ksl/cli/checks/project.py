@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 
 from ksl.build.config import Settings, find_project, is_loopback, load_settings
+from ksl.cli.building import problems, summary
 from ksl.cli.checks import Finding
-from ksl.cli.commands.build import problems, summary
 from ksl.cli.invocation import Invocation
 from ksl.cli.project import count, discovered
 from ksl.cli.serving_token import refuse_open_door

@@ -1,0 +1,38 @@
+"""What is asked of an imported project, answered as data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ksl.cli.output import Json
+
+if TYPE_CHECKING:
+    from ksl.build.config import Settings
+    from ksl.build.discover import Project
+
+Task = Callable[..., Json]
+
+
+def build(settings: Settings, project: Project, still_alive: Callable[[], None], *, runs: bool) -> Json:
+    """`{"workflows", "actions", "problems", "diagnostics", "runs", "imported"}`."""
+    from ksl.build.rules.check import check
+    from ksl.build.rules.report import as_json
+    from ksl.cli.building import problems
+    from ksl.cli.fitting import fitting
+
+    answer: Json = {
+        "workflows": sorted(project.workflows),
+        "actions": sorted(project.actions),
+        "problems": problems(project),
+        "diagnostics": [as_json(each) for each in check(project)],
+        "runs": None,
+        "imported": True,
+    }
+    if runs:
+        answer["runs"] = asyncio.run(fitting(settings, project, still_alive))
+    return answer
+
+
+TASKS: dict[str, Task] = {"build": build}
