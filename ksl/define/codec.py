@@ -12,6 +12,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from ksl.errors import InvalidInput, MalformedDefinition, NotEncodable
@@ -26,12 +27,15 @@ class Codec:
     """One annotation. The pydantic schema is built at first use: importing an author's module stays cheap
     and forward references are resolved when everything is there."""
 
-    __slots__ = ("_adapter", "_decode", "_dump", "_hint", "_validate", "where")
+    __slots__ = ("_adapter", "_dump", "_hint", "_validate", "decode", "where")
 
     def __init__(self, hint: Any | Callable[[], Any], *, where: str, lazy: bool = False) -> None:
         self.where = where
         self._hint: Callable[[], Any] = hint if lazy else lambda: hint
         self._adapter: TypeAdapter[Any] | None = None
+        # The value of stored text. Errors: pydantic's ValidationError. Not a method: it is called for every step,
+        # and once there is a schema no Python lies between.
+        self.decode: Callable[[bytes], Any] = self._decode_first
 
     def prepare(self) -> None:
         """Builds the schema. MalformedDefinition when the annotation has none."""
@@ -51,7 +55,7 @@ class Codec:
         _refuse_secrets(adapter, where=self.where)
         self._validate = adapter.validator.validate_python
         self._dump = adapter.serializer.to_json
-        self._decode = adapter.validator.validate_json
+        self.decode = partial(adapter.validator.validate_json, by_alias=True, by_name=True)
         self._adapter = adapter
 
     @property
@@ -70,9 +74,9 @@ class Codec:
         starts at `root`."""
         if self._adapter is None:
             self.prepare()
-        return self.dump(self._validate(value), root=root)
+        return self.dump(self._validate(value), root)
 
-    def dump(self, value: Any, *, root: str) -> bytes:
+    def dump(self, value: Any, root: str) -> bytes:
         """JSON text of a value that was validated before."""
         if self._adapter is None:
             self.prepare()
@@ -87,11 +91,9 @@ class Codec:
             refuse_non_finite(self.adapter.serializer.to_python(value, warnings=False), root=root)
         return data
 
-    def decode(self, data: bytes) -> Any:
-        """The value of stored text. Errors: pydantic's ValidationError."""
-        if self._adapter is None:
-            self.prepare()
-        return self._decode(data, by_alias=True, by_name=True)
+    def _decode_first(self, data: bytes) -> Any:
+        self.prepare()
+        return self.decode(data)
 
     def decode_lenient(self, data: bytes) -> Any:
         """Like `decode`, for values that came as strings (query parameters, forms)."""
@@ -107,7 +109,6 @@ class ArgumentsCodec:
     __slots__ = (
         "_codec",
         "_decode",
-        "_dump",
         "_pack",
         "_positional",
         "_ready",
@@ -176,8 +177,7 @@ class ArgumentsCodec:
         self._codec = Codec(shape, where=self.where)
         self._codec.prepare()
         self._validate = self._codec.adapter.validator.validate_python
-        self._decode = self._codec.adapter.validator.validate_json
-        self._dump = self._codec.dump
+        self._decode = self._codec.decode
         # Kept, since an import in `encode` would cost as much as the validation.
         self._pack = ArgsKwargs
         self._refusal = ValidationError
@@ -191,14 +191,14 @@ class ArgumentsCodec:
             value = self._validate(self._pack(args, kwargs))
         except self._refusal as error:
             raise invalid(error, what=f"the input of {self.where}") from None
-        return self._dump(value, root="input")
+        return self._codec.dump(value, "input")
 
     def decode(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
         """Positional-only arguments and the others, ready to call the function with."""
         if not self._ready:
             self.prepare()
         # Its dict was made for this call alone.
-        values: dict[str, Any] = self._decode(data, by_alias=True, by_name=True).__dict__
+        values: dict[str, Any] = self._decode(data).__dict__
         return [values.pop(name) for name in self._positional] if self._positional else [], values
 
     def schema(self) -> Json:

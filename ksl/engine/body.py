@@ -73,7 +73,7 @@ class Body:
         if self.halted:
             return self.stand_still()
         slug = action.slug
-        id, _ = step_id(self._loop, frame, slug=slug, what=slug)
+        id = step_id(self._loop, frame, slug, slug)
         data = action.arguments.encode(args, kwargs)
         if len(data) > self._info.payload_max:
             raise _too_large(f"the input of step {id}", data, self._info.payload_max)
@@ -86,7 +86,7 @@ class Body:
         if self.halted:
             return self.stand_still()
         slug = workflow.slug
-        id, _ = step_id(self._loop, frame, slug=slug, what=slug)
+        id = step_id(self._loop, frame, slug, slug)
         table = self._tables.get(slug)
         if table is None:
             raise UnknownSite(
@@ -107,7 +107,7 @@ class Body:
     def sleep(self, wanted: float | datetime, frame: FrameType) -> Awaitable[None]:
         if self.halted:
             return self.stand_still()
-        id, _ = step_id(self._loop, frame, slug="sleep", what="ctx.sleep")
+        id = step_id(self._loop, frame, "sleep", "ctx.sleep")
         moment = isinstance(wanted, datetime)
         data = msgspec.json.encode({"until": wanted.astimezone(UTC)} if moment else {"seconds": wanted})
         call = Call(self._loop, self._durable, id, "sleep", "sleep", data, None, frame.f_code, frame.f_lasti)
@@ -121,7 +121,7 @@ class Body:
         if self.halted:
             self.stand_still()
             return HookOfRun(self, "", "", "")
-        id, _ = step_id(self._loop, frame, slug="hook", what="ctx.hook")
+        id = step_id(self._loop, frame, "hook", "ctx.hook")
         try:
             token, url = self._durable.hook(id, spec)
         except Halt:

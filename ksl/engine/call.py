@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ksl.engine.durable import Durable
     from ksl.records import Scope
 
-# Under its own name: looking it up through `super()` takes as long as calling it.
+# Under their own names: looking one up through `super()` takes as long as calling it.
+_init_future = RunFuture.__init__
 _add_done_callback = RunFuture.add_done_callback
 CallKind = Literal["action", "workflow", "sleep"]
 
@@ -46,7 +47,7 @@ class Call(RunFuture):
         decode: Callable[[bytes], Any] | None, code: CodeType, lasti: int, *,
         action: Action[Any, Any] | None = None, scope: Scope | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(loop=loop)
+        _init_future(self, loop=loop)
         self.run = run
         self.id = id
         self.kind: CallKind = kind

@@ -31,8 +31,8 @@ def deliver(run: Run, event: Event, value: Any = None, *, pooled: bool = False) 
     else:
         if event.at_ms > run.now_ms:
             run.now_ms = event.at_ms
-        if run.loop is not None:
-            run.loop.advance(event.at_ms / 1000)
+            if run.loop is not None:
+                run.loop.advance(event.at_ms / 1000)
         if event.seq > run.position:
             run.position = event.seq
     match type:

@@ -116,18 +116,24 @@ class History:
             return
         made = event.meta.attempt if event.meta else 0
         match event.type:
+            case "step_completed" | "step_failed" | "step_cancelled":
+                if made >= self.attempts.get(step, 0):
+                    self.attempts[step] = made
+                if self.retrying or self.interrupted:
+                    self._is_over(step)
             case "step_started":
                 self.interrupted[step] = event
             case "step_retrying":
+                self._is_over(step)
                 self.attempts[step] = made
                 self.retrying[step] = event
-                self.interrupted.pop(step, None)
-            case "step_completed" | "step_failed" | "step_cancelled":
-                self.attempts[step] = max(made, self.attempts.get(step, 0))
-                self.retrying.pop(step, None)
-                self.interrupted.pop(step, None)
             case _:
                 pass
+
+    def _is_over(self, step: str) -> None:
+        """What was open of the step is no longer."""
+        self.retrying.pop(step, None)
+        self.interrupted.pop(step, None)
 
     def _pool(self, event: Event, step: str) -> None:
         if event.type in OUTCOMES:

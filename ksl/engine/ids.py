@@ -36,18 +36,13 @@ class Scope:
         return f"{self.prefix}{placed}#{n}"
 
 
-def current_task(loop: RunLoop, *, what: str) -> RunTask:
+def step_id(loop: RunLoop, frame: FrameType, slug: str, what: str) -> str:
+    """The id of the step called at `frame`."""
     task = asyncio.current_task(loop)  # pyright: ignore[reportArgumentType]
     if not isinstance(task, RunTask):
         raise UnknownSite(
             f"{what} was called from a callback of the body's loop. Call it from the body itself."
         )
-    return task
-
-
-def step_id(loop: RunLoop, frame: FrameType, *, slug: str, what: str) -> tuple[str, RunTask]:
-    """The id of the step called at `frame`, and the task it was called in."""
-    task = current_task(loop, what=what)
     scope = task.scope
     # The table's cache at hand, since this is asked for every call; `find` fills it.
     cached = scope.table.cache.get(id(frame.f_code))
@@ -62,7 +57,7 @@ def step_id(loop: RunLoop, frame: FrameType, *, slug: str, what: str) -> tuple[s
     counts = scope.counts
     n = counts.get(placed, 0)
     counts[placed] = n + 1
-    return f"{scope.prefix}{placed}#{n}", task
+    return f"{scope.prefix}{placed}#{n}"
 
 
 def where(frame: FrameType) -> str:

@@ -33,6 +33,10 @@ Entered = Any  # the run to go back to: none, but for a drain within a drain
 HANDLES_MAX = 100_000  # in one drain: more is an endless loop that waits for nothing recorded
 
 
+# Under its own name: looking it up through `super()` takes as long as calling it.
+_init_future: Callable[..., None] = asyncio.Future[Any].__init__
+
+
 class RunFuture(asyncio.Future[Any]):
     """A future that hashes by creation order: asyncio keeps futures in sets, whose order must replay."""
 
@@ -41,7 +45,7 @@ class RunFuture(asyncio.Future[Any]):
     def __init__(self, *, loop: RunLoop) -> None:
         loop.order += 1
         self._order = loop.order
-        super().__init__(loop=loop)  # pyright: ignore[reportArgumentType]  # asyncio asks for no more than we have
+        _init_future(self, loop=loop)
 
     def __hash__(self) -> int:
         return self._order

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ksl.engine.run import Run
     from ksl.records import Event
 
+_NONE = Meta()
 _SHOWN_MAX = 200  # characters of an input
 
 
@@ -24,7 +25,9 @@ def fits(run: Run, call: Call, event: Event, *, pooled: bool) -> bool:
     """Whether a recorded outcome is of the step that the code asked for."""
     if not run.replaying and not pooled:
         return True
-    meta = event.meta or Meta()
+    meta = event.meta or _NONE
+    if meta.callee == call.callee and meta.after == call.after and event.input == call.input:
+        return True
     if pooled and (run.attempt_was_read or not run.history.is_strict(event)):
         return True
     if meta.callee and meta.callee != call.callee:

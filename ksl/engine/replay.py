@@ -33,7 +33,7 @@ def catch_up(run: Run) -> None:
             if not entered and run.loop is not None:
                 # Once for the whole replay: it costs as much as a step.
                 entered, before = True, run.loop.enter()
-            run.settle_turn()
+            run.settle()
             if run.main is not None and run.main.done():
                 # What it left in flight is cancelled when it is concluded, and finds those events then.
                 for event in run.events_left():

@@ -268,11 +268,17 @@ class Run:
         self.finish_turn()
 
     def settle_turn(self) -> None:
+        began_s = perf_counter()
+        self.settle()
+        took_s = perf_counter() - began_s
+        if took_s > SLOW_S:
+            self.host.slow(self, took_s)
+
+    def settle(self) -> None:
         """Drains, and hands out what earlier attempts of the run left, oldest first, as it is asked for."""
         loop = self.loop
         if loop is None:
             return
-        began_s = perf_counter()
         try:
             while True:
                 loop.drain()
@@ -291,9 +297,6 @@ class Run:
                     deliver(self, event, pooled=True)
         except KslError as error:
             self.halted = error
-        took_s = perf_counter() - began_s
-        if took_s > SLOW_S:
-            self.host.slow(self, took_s)
 
     def finish_turn(self) -> None:
         """Writes the turn down and lets what it asked for start."""
