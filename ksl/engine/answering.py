@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
+from ksl.engine.aside import aside
 from ksl.engine.commits import Commits, Done
 from ksl.engine.engine import Engine
 from ksl.engine.hooks import HookState
@@ -98,17 +97,7 @@ class Answering:
             limits=engine.limits,
             workspaces_root=engine.workspaces_root,
         )
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[HookState | None] = loop.create_future()
-
-        def look() -> None:
-            try:
-                found.set_result(earlier_hook(engine.project, run.row, events, step, stage=stage))
-            except Exception as error:
-                found.set_exception(error)
-
-        loop.call_soon(look)
-        return await found
+        return await aside(lambda: earlier_hook(engine.project, run.row, events, step, stage=stage))
 
     async def _refuse(self, run_id: str, step: str) -> None:
         """Raises what the hook's stored state says, if it says anything."""

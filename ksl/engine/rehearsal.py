@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from ksl.engine.aside import aside
 from ksl.engine.history import read_history
 from ksl.engine.hooks import HookState
 from ksl.engine.host import Clock, Limits, Mask, NoMask
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ksl.engine.call import Call
 
 _PAGE = 500
-_ENDINGS = frozenset({"run_completed", "run_failed", "run_cancelled"})
+ENDINGS = frozenset({"run_completed", "run_failed", "run_cancelled"})
 
 
 class Rehearsed(NamedTuple):
@@ -92,24 +92,15 @@ async def _rehearsed(project: Project, store: Store, row: RunRow, stage: Stage) 
         events = await store.events(row.run_id)
     except DamagedEvent as error:
         return error
-    if not events or events[-1].type in _ENDINGS:
+    if not events or events[-1].type in ENDINGS:
         return None  # the row is older: the run has ended meanwhile, or is gone
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[KslError | None] = loop.create_future()
-
-    def act() -> None:
-        try:
-            done.set_result(rehearse(project, row, events, stage=stage))
-        except Exception as error:
-            done.set_result(
-                InternalFault(
-                    f"run {row.run_id}: ksl itself went wrong while rehearsing it ({type(error).__name__}: {error}). "
-                    "Its history is intact; please report it."
-                )
-            )
-
-    loop.call_soon(act)
-    return await done
+    try:
+        return await aside(lambda: rehearse(project, row, events, stage=stage))
+    except Exception as error:
+        return InternalFault(
+            f"run {row.run_id}: ksl itself went wrong while rehearsing it ({type(error).__name__}: {error}). "
+            "Its history is intact; please report it."
+        )
 
 
 def earlier_hook(
@@ -117,7 +108,7 @@ def earlier_hook(
 ) -> HookState | None:
     """A hook as an earlier attempt of the run made it, with its schema; None where the code no longer does."""
     for retry in reversed([n for n, event in enumerate(events) if event.type == "run_retrying"]):
-        run = _run(project, row, events[:retry], stage)
+        run = run_on(stage, project, row, events[:retry])
         try:
             catch_up(run)
             if (state := run.hooks.get(step)) is not None:
@@ -137,7 +128,7 @@ def rehearse(project: Project, row: RunRow, events: Sequence[Event], *, stage: S
             f"run {row.run_id} is of workflow {row.workflow}, which this project does not define (any more). "
             f"Restore it and `ksl runs retry {row.run_id}`."
         )
-    run = _run(project, row, events, stage)
+    run = run_on(stage, project, row, events)
     try:
         catch_up(run)
         return run.halted
@@ -145,7 +136,8 @@ def rehearse(project: Project, row: RunRow, events: Sequence[Event], *, stage: S
         run.evict()
 
 
-def _run(project: Project, row: RunRow, events: Sequence[Event], stage: Stage) -> Run:
+def run_on(stage: Stage, project: Project, row: RunRow, events: Sequence[Event]) -> Run:
+    """The run as its history leaves it, not replayed yet."""
     return Run(
         stage,
         replace(row, seq=events[-1].seq),
