@@ -41,12 +41,13 @@ from ksl.log.store import Store
 from ksl.queue.slots import Slots
 from ksl.queue.timers import TimerLoop
 from ksl.records import FiringRow, HookRow, RunRow, Switch, TimerRow, Trigger
+from ksl.records.under_way import UnderWay
 from ksl.runtime.advancing import Advancing
 from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.run_ids import new_firing_id, new_run_id
 from ksl.runtime.token import read_token
-from ksl.runtime.under_way import UnderWay, under_way
+from ksl.runtime.under_way import under_way
 from ksl.trigger.cron import CronLoop
 from ksl.trigger.firing import Item, Triggers
 from ksl.trigger.poll import PollLoop

@@ -1,31 +1,38 @@
-"""Steps in flight: asked for, and nothing recorded of them yet. Only the process that runs them knows."""
+"""Steps in flight: asked for, and nothing recorded of their ends. Only the process that runs them knows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from ksl.records.under_way import UnderWay
 
 if TYPE_CHECKING:
     from ksl.engine.engine import Engine
 
-UnderWay = Literal["running", "in line", "asleep"]
-
 
 def under_way(engine: Engine, run_id: str) -> dict[str, UnderWay]:
-    """By step id, in the order they were asked for. "in line": waits for a slot, or for its action's limits.
-
-    Backoffs are not here: they are in the log. So is the beginning of a sleep, but for one that a later attempt of
-    the run takes up again.
-    """
+    """By step id, in the order they were asked for. Backoffs are not here: they are in the log."""
     run = engine.live.get(run_id)
     if run is None or not run.caught_up:
         return {}
-    started = {attempt.step for attempt in engine.attempts.under_way() if attempt.run_id == run_id}
+    attempts = {each.step: each for each in engine.attempts.under_way() if each.run_id == run_id}
     found: dict[str, UnderWay] = {}
     for id, call in run.asked.items():
-        if call.kind == "sleep":
-            found[id] = "asleep"
-        elif call.kind == "workflow":
-            found[id] = "running"
-        elif call.kind == "action" and id not in run.backoffs:
-            found[id] = "running" if id in started else "in line"
+        match call.kind:
+            case "sleep":
+                found[id] = UnderWay("asleep", "sleep", "sleep", 0, None, call.input)
+            case "workflow":
+                found[id] = UnderWay("running", "workflow", call.callee, 1, None, call.input)
+            case "action" if id not in run.backoffs:
+                attempt = attempts.get(id)
+                found[id] = UnderWay(
+                    "in line" if attempt is None else "running",
+                    "action",
+                    call.callee,
+                    run.attempts.get(id, 0) + 1,
+                    None if attempt is None else attempt.started_at_ms or None,
+                    call.input,
+                )
+            case _:
+                pass
     return found

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from ksl.build.canvas.blocks import Canvas, walk
 from ksl.build.canvas.lights import Light, NodeState
 from ksl.records import Event
+from ksl.records.under_way import UnderWay
 from ksl.views.occurrences import Occurrence, Occurrences
 from ksl.views.passed import ids_of, passed, shows_it_handled, standings
-
-# What the runtime knows of a step that was asked for and has no outcome: it is being performed, or in line for that,
-# or a sleep.
-UnderWay = Literal["running", "in line", "asleep"]
 
 _OPEN: tuple[NodeState, ...] = ("waiting", "running", "retrying")  # by how pressing they are
 _NOTHING: Mapping[str, UnderWay] = {}
@@ -103,9 +99,11 @@ class Fold:
         """With what its insides, the runtime and the end of the run say of it."""
         each = replace(each)
         if each.state in _NOT_RUNNING and not self._shows_insides(each) and each.id in self._under_way:
-            how = self._under_way[each.id]
-            each.state = "waiting" if how == "asleep" else "running"
-            each.tries += how == "running"
+            now = self._under_way[each.id]
+            each.state = "waiting" if now.how == "asleep" else "running"
+            each.started_at_ms, each.finished_at_ms = each.started_at_ms or now.started_at_ms, None
+            if now.how == "running":
+                each.tries = max(each.tries, now.attempt)
         if self._finished and (each.state in _OPEN or each.state == "pending"):
             each.state, each.due_ms = each.before or "cancelled", None
         return each
@@ -189,7 +187,7 @@ class Fold:
                 if each.due_ms is None:
                     return what
                 return f"{what}, {left} left" if left else f"{what}, due"
-            case "running" if self._under_way.get(each.id) == "in line":
+            case "running" if (now := self._under_way.get(each.id)) is not None and now.how == "in line":
                 return "in line"
             case "running" if each.tries > 1:
                 return f"try {each.tries}"

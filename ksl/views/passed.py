@@ -72,8 +72,11 @@ class _Sweep:
             case Parallel(form=form, lanes=lanes, collects_errors=collects):
                 # The others of a gather go on when one raises; a group waits for all of its tasks.
                 sure = left.whole or collects or form == "task group"
+                inside = left if sure else replace(left, past=False)
+                if form == "bounded":
+                    inside = replace(inside, again=True)  # its one lane is gone through many times
                 for lane in lanes:
-                    yield from self.sequence(lane.blocks, left if sure else replace(left, past=False))
+                    yield from self.sequence(lane.blocks, inside)
             case Try(blocks=body, handlers=handlers, always=always):
                 doubtful = replace(left, whole=False)
                 at_end = always is not None and self._any((always,))

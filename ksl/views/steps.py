@@ -1,17 +1,18 @@
 """A run's steps, folded from its events.
 
-A step shows up with its first recorded event: one in flight whose start was not recorded (only an
-`at_most_once` step records it) is not known to the log, and so not here.
+A step shows up with its first recorded event. One in flight whose start was not recorded (only an `at_most_once`
+step records it) is not known to the log: the process that runs it says so beside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from ksl.records import Event, EventType
+from ksl.records.under_way import UnderWay
 from ksl.views.times import rfc3339_or_none
 from ksl.views.values import JsonObject, is_object, value_of
 
@@ -51,9 +52,17 @@ class StepState(msgspec.Struct):
     error: Any = None
 
 
-def steps_json(events: Iterable[Event]) -> list[JsonObject]:
-    """In the order of their first events."""
-    return [step_json(step) for step in fold_steps(events)]
+def steps_json(events: Iterable[Event], under_way: Mapping[str, UnderWay] | None = None) -> list[JsonObject]:
+    """In the order of their first events; those that have none come last."""
+    steps = {step.id: step for step in fold_steps(events)}
+    for id, now in (under_way or {}).items():
+        step = steps.setdefault(id, StepState(id, now.kind, "running"))
+        if now.how != "asleep" and step.status in ("running", "retrying", "reopened", "cancelled"):
+            step.status, step.finished_at_ms, step.error = "running", None, None
+            step.callee, step.input = now.callee, step.input or now.input
+            step.attempts = max(step.attempts, now.attempt)
+            step.started_at_ms = step.started_at_ms or now.started_at_ms
+    return [step_json(step) for step in steps.values()]
 
 
 def fold_steps(events: Iterable[Event]) -> list[StepState]:
