@@ -1,4 +1,4 @@
-"""What the examples look like; `ksl canvas SLUG --format tree` prints these files."""
+"""What the examples look like; `ksl canvas SLUG --format tree` and `boxes` print these files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from ksl.views.canvas import canvas_json, canvas_outline
+from ksl.views.canvas import canvas_boxes, canvas_json, canvas_outline
 
 from tests.examples.engine import examples
 
-OUTLINES = Path(__file__).with_name("outlines")
+OUTLINES = sorted(Path(__file__).with_name("outlines").glob("*.txt"))
+BOXES = sorted(Path(__file__).with_name("boxes").glob("*.txt"))
 
 
-def test_every_example_has_its_outline() -> None:
-    assert sorted(examples().workflows) == sorted(path.stem for path in OUTLINES.glob("*.txt"))
+@pytest.mark.parametrize("paths", [OUTLINES, BOXES], ids=["outlines", "boxes"])
+def test_every_example_is_there(paths: list[Path]) -> None:
+    assert sorted(examples().workflows) == sorted(path.stem for path in paths)
 
 
-@pytest.mark.parametrize("path", sorted(OUTLINES.glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", OUTLINES, ids=lambda path: path.stem)
 def test_an_example_is_drawn_as_before_and_whole(path: Path) -> None:
     assert canvas_outline(examples(), path.stem) == path.read_text()
     assert canvas_json(examples(), path.stem)["unplaced"] == []
+
+
+@pytest.mark.parametrize("path", BOXES, ids=lambda path: path.stem)
+def test_the_boxes_of_an_example_are_drawn_as_before(path: Path) -> None:
+    assert canvas_boxes(examples(), path.stem).text == path.read_text()
