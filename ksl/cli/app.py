@@ -185,6 +185,30 @@ _group(
     },
 )
 _group(
+    "triggers",
+    "What starts runs by itself; fire it, switch it off.",
+    {
+        "list": ("triggers_list", "Webhooks, cron sources and polls, with what they start."),
+        "show": ("triggers_show", "One source: its next times, its newest firing."),
+        "url": ("triggers_url", "Where a webhook's deliveries are posted to."),
+        "runs": ("triggers_runs", "The firings of a source, newest first."),
+        "invoke": ("triggers_invoke", "Fire a source now."),
+        "enable": ("triggers_enable", "Let a source fire again."),
+        "disable": ("triggers_disable", "Keep a source from firing."),
+    },
+)
+_group(
+    "subscriptions",
+    "Who gets a run of a subscribable workflow at each firing.",
+    {
+        "list": ("subscriptions_list", "Who is subscribed to what."),
+        "add": ("subscriptions_add", "Give a user a run at each firing."),
+        "enable": ("subscriptions_enable", "Let a subscriber get runs again."),
+        "disable": ("subscriptions_disable", "Keep a subscriber from getting runs."),
+        "remove": ("subscriptions_remove", "Delete a subscription."),
+    },
+)
+_group(
     "db",
     "Look at the database itself.",
     {

@@ -56,7 +56,7 @@ class StoredReader:
     ) -> Json:
         now_ms = time.time_ns() // 1_000_000
         where = run_filter(workflow=workflow, status=status, since=since, query=query, now_ms=now_ms)
-        if (store := await self._store()) is None:
+        if (store := await self.store()) is None:
             return {"runs": [], "next_cursor": None}
         return await runs_json(store, where, cursor=cursor, limit=limit)
 
@@ -81,7 +81,7 @@ class StoredReader:
     async def hooks(self, *, run_id: str | None = None) -> Json:
         if run_id is not None:
             await self.run(run_id)
-        if (store := await self._store()) is None:
+        if (store := await self.store()) is None:
             return {"hooks": []}
         server = self.settings.server
         base = server.public_url or f"http://{server.host}:{server.port}"
@@ -94,18 +94,18 @@ class StoredReader:
 
     async def matching(self, verb: Verb, which: Which) -> Json:
         where = selected(verb, which)
-        if (store := await self._store()) is None:
+        if (store := await self.store()) is None:
             return {"matched": 0, "since": which.since}
         return await matching(store, where)
 
     async def _store_of(self, run_id: str) -> Store:
-        if (store := await self._store()) is None:
+        if (store := await self.store()) is None:
             raise UnknownRun(
                 f"No run has the id {run_id}: nothing has been run in {self.settings.folder} yet."
             )
         return store
 
-    async def _store(self) -> Store | None:
+    async def store(self) -> Store | None:
         """None while there is no database: nothing has been run in this project yet."""
         if self.opened is None and self.settings.store.path.exists():
             self.opened = await SqliteStore.open_reader(self.settings.store.path)

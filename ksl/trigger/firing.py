@@ -109,14 +109,7 @@ class Triggers:
 
     def source(self, slug: str) -> Source:
         """Errors: UnknownTrigger."""
-        source = self.project.triggers.get(slug)
-        if source is None:
-            known = ", ".join(sorted(self.project.triggers)[:20])
-            raise UnknownTrigger(
-                f'no source has the slug "{slug}". '
-                f"{f'There are: {known}.' if known else 'This project defines none.'} Nothing was changed."
-            )
-        return source
+        return source_of(self.project, slug)
 
     def state(self, source: str) -> SourceState | None:
         """Where the source stands, as it is stored; None where it never fired."""
@@ -287,7 +280,11 @@ class _Firing:
     def take(self, place: int, item: Item, recipients: list[Recipient]) -> None:
         value = decoded(self.source, item.data) if item.value is _UNDECODED else item.value
         try:
-            fires = self.is_filtered or self.source.filter is None or bool(self.source.filter(value, self._with(item)))
+            fires = (
+                self.is_filtered
+                or self.source.filter is None
+                or bool(self.source.filter(value, self._with(item)))
+            )
         except Exception as error:
             self.unstarted.append(_failure("", None, place, error))
             self.unfired = self.unfired or _told(self.unstarted[-1])
@@ -352,6 +349,18 @@ class _Firing:
             at = datetime.fromtimestamp(self.now_ms / 1000, UTC)
             self.delivery = Delivery(headers={}, query={}, body=item.data, received_at=at)
         return self.delivery
+
+
+def source_of(project: Project, slug: str) -> Source:
+    """Errors: UnknownTrigger naming those there are."""
+    source = project.triggers.get(slug)
+    if source is None:
+        known = ", ".join(sorted(project.triggers)[:20])
+        raise UnknownTrigger(
+            f'no source has the slug "{slug}". '
+            f"{f'There are: {known}.' if known else 'This project defines none.'} Nothing was changed."
+        )
+    return source
 
 
 def decoded(source: Source, data: bytes) -> Any:
