@@ -13,8 +13,8 @@ _TEXT = ("application/json", "application/xml", "application/javascript", "appli
 
 
 class HttpAnswer(BaseModel):
-    """`url` is where the answer came from, after redirects, without its query. `headers` have lower-case names, without cookies. A
-    body that is text is in `text`, any other in `base64`."""
+    """`url` is where the answer came from, after redirects, without its query. `headers` have lower-case names,
+    and no cookies. A body that is text is in `text`, any other in `base64`."""
 
     status: int
     url: str
