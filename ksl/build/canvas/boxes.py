@@ -160,14 +160,18 @@ class _Grid:
 
     def _box(self, x: int, y: int, width: int, height: int, pen: str) -> None:
         upper_left, upper_right, lower_right, lower_left, level, upright = pen
-        self._write(x, y, upper_left + level * (width - 2) + upper_right)
-        for row in range(y + 1, y + height - 1):
-            self._rows[row][x] = self._rows[row][x + width - 1] = upright
-        self._write(x, y + height - 1, lower_left + level * (width - 2) + lower_right)
+        right, bottom = x + width - 1, y + height - 1
+        self._rows[y][x : right + 1] = upper_left + level * (width - 2) + upper_right
+        for row in range(y + 1, bottom):
+            self._rows[row][x] = self._rows[row][right] = upright
+        self._rows[bottom][x : right + 1] = lower_left + level * (width - 2) + lower_right
 
     def _write(self, x: int, y: int, text: str) -> None:
         """A wide letter leaves nothing in its second cell; an accent shares the cell of its letter."""
         row = self._rows[y]
+        if text.isascii():
+            row[x : x + len(text)] = text
+            return
         for letter in text:
             taken = cells(letter)
             if not taken:

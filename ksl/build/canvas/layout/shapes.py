@@ -28,7 +28,7 @@ class Node:
     hidden: bool = False
 
     def moved(self, dx: int, dy: int) -> Node:
-        return replace(self, x=self.x + dx, y=self.y + dy)
+        return Node(self.of, self.x + dx, self.y + dy, self.face, self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Edge:
     arrow: bool = False
 
     def moved(self, dx: int, dy: int) -> Edge:
-        return replace(self, points=tuple((x + dx, y + dy) for x, y in self.points))
+        return Edge(self.kind, tuple([(x + dx, y + dy) for x, y in self.points]), self.arrow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Label:
     face: Face
 
     def moved(self, dx: int, dy: int) -> Label:
-        return replace(self, x=self.x + dx, y=self.y + dy)
+        return Label(self.x + dx, self.y + dy, self.face)
 
 
 Shape = Node | Frame | Edge | Label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from ksl.build.canvas.svg.paper import ICON_ROOM, Paper, note_room
 
 MARGIN = 20
 _CORNER = 9
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SLANT = 13  # of a question's sides
 
 
@@ -292,13 +294,4 @@ def _quoted(text: str) -> str:
 
 def _clean(text: str) -> str:
     """XML has no place for most control characters and for halves of surrogate pairs."""
-    return "".join(letter if _is_xml(letter) else "\ufffd" for letter in text)
-
-
-def _is_xml(letter: str) -> bool:
-    return (
-        letter in "\t\n\r"
-        or " " <= letter < "\ud800"
-        or "\ue000" <= letter <= "\ufffd"
-        or letter >= "\U00010000"
-    )
+    return _NOT_XML.sub("\ufffd", text)

@@ -38,6 +38,8 @@ def text_width(text: str, size: float) -> float:
 
 def code_width(text: str, size: float) -> float:
     """In pixels, of text in a fixed-width font."""
+    if text.isascii():
+        return size * CODE_EM * len(text)
     return size * sum(CODE_EM if letter.isascii() else _other(letter, CODE_EM) for letter in text)
 
 
