@@ -29,6 +29,7 @@ BYTES_AT_ONCE = 1 << 20
 BACKOFF_FIRST_MS = 1_000
 BACKOFF_MAX_MS = 5 * 60_000
 REST_MS = 10_000  # of a source whose outcome could not be stored
+BY = "poll"  # who fires by the schedule
 _LOOK_S = 1.0
 _log = logging.getLogger("ksl.trigger")
 
@@ -94,7 +95,8 @@ class PollLoop:
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def poll(self, source: PollSource, *, by: str) -> list[FiringRow]:
-        """Polls now, whatever the schedule says, and returns what was fired. One under way is waited for first.
+        """Polls now, whatever the schedule says, and returns the firings, at least one. A poll that is under way is
+        waited for first.
 
         Errors: PollFailed, which is stored too; ShuttingDown, StoreFull, StoreBusy, StoreFailed.
         """
@@ -126,7 +128,7 @@ class PollLoop:
         due_ms = self._due_ms(source)
         if due_ms is None or due_ms > now_ms:
             return False
-        self._begin(source, nominal_ms=self._nominal_ms(source, now_ms), by="poll")
+        self._begin(source, nominal_ms=self._nominal_ms(source, now_ms), by=BY)
         return True
 
     async def _is_enabled(self, source: PollSource, now_ms: int) -> bool:
@@ -224,8 +226,15 @@ class PollLoop:
             failure = failure or fired.unfired
             if fired.runs:
                 self.lag.add(self._clock.now_ms() - nominal_ms)
-        if not new:
+        if not new and by == BY:
             await self._triggers.save(moved)
+        elif not new:
+            reason = "it found nothing that has not fired before"
+            rows.append(
+                await self._triggers.note(
+                    source, "skipped", reason, nominal_ms=nominal_ms, state=moved, by=by
+                )
+            )
         return rows
 
     async def _new(self, source: PollSource, items: list[Item]) -> list[Item]:
