@@ -11,6 +11,9 @@ from hypothesis import settings
 for name in [name for name in os.environ if name.startswith("KSL_")]:
     del os.environ[name]
 
+# Nor does anybody's own credential of scope organization.
+os.environ["KSL_HOME"] = "/nonexistent/ksl"
+
 # A suite that a script starts in the background ignores SIGINT, and so would each process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

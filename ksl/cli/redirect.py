@@ -12,7 +12,10 @@ from ksl.errors import AuthorizationFailed
 PATH = "/callback"
 _HEAD_MAX = 16 << 10  # bytes
 _READ_S = 10.0
-_PAGE = "<!doctype html><meta charset=utf-8><title>ksl</title><p>Thank you. Back to the terminal: it says what came of it."
+_PAGE = (
+    "<!doctype html><meta charset=utf-8><title>ksl</title>"
+    "<p>Thank you. Back to the terminal: it says what came of it."
+)
 
 
 class Redirect:
