@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ksl.views.canvas import canvas_boxes, canvas_json, canvas_outline
+from ksl.build.canvas import canvas_of
+from ksl.build.canvas.boxes import boxes
+from ksl.build.canvas.outline import outline
 
 from tests.examples.engine import examples
 
@@ -21,10 +23,11 @@ def test_every_example_is_there(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize("path", OUTLINES, ids=lambda path: path.stem)
 def test_an_example_is_drawn_as_before_and_whole(path: Path) -> None:
-    assert canvas_outline(examples(), path.stem) == path.read_text()
-    assert canvas_json(examples(), path.stem)["unplaced"] == []
+    canvas = canvas_of(examples(), path.stem)
+    assert outline(canvas) == path.read_text()
+    assert canvas.unplaced == ()
 
 
 @pytest.mark.parametrize("path", BOXES, ids=lambda path: path.stem)
 def test_the_boxes_of_an_example_are_drawn_as_before(path: Path) -> None:
-    assert canvas_boxes(examples(), path.stem).text == path.read_text()
+    assert boxes(canvas_of(examples(), path.stem)).text == path.read_text()
