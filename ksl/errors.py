@@ -581,6 +581,12 @@ class ShuttingDown(TryAgain):
     code = "KSL610"
 
 
+class UnknownCanvas(FixRequest):
+    """The canvas of the code that a run was started with was not kept."""
+
+    code = "KSL611"
+
+
 # --- KSL7xx credentials -----------------------------------------------------------------------------
 
 

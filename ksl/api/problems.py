@@ -25,6 +25,7 @@ STATUS: dict[type[KslError], int] = {
     errors.OriginRefused: 403,
     errors.UnknownWorkflow: 404,
     errors.UnknownRun: 404,
+    errors.UnknownCanvas: 404,
     errors.UnknownHook: 404,
     errors.UnknownTrigger: 404,
     errors.UnknownSubscription: 404,

@@ -190,6 +190,21 @@ class ReadyShape(BaseModel):
     reason: str | None
 
 
+class NodeShape(BaseModel):
+    state: str
+    counts: dict[str, int]  # of its occurrences, by state
+    tries: int
+    note: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class CanvasRunShape(BaseModel):
+    run_id: str
+    status: str
+    code_version: str | None
+
+
 class PrunedShape(BaseModel):
     runs: int = Field(description="Deleted, or with `dry_run` to be deleted")
     finished_before: datetime
@@ -199,6 +214,11 @@ class PrunedShape(BaseModel):
 class WorkflowSizeShape(BaseModel):
     workflow: str
     runs: int
+    insides: dict[str, Json] | None = None  # with `expand`: canvases by the path of nodes that leads to them
+    run: CanvasRunShape | None = None  # with `run`, as what follows
+    changed: bool | None = None  # today's source is another; null where the workflow is gone
+    nodes: dict[str, NodeShape] | None = None  # those left out are pending
+    elsewhere: list[str] | None = None  # steps that later code asked for, and that this canvas does not have
     events: int
 
 

@@ -74,6 +74,10 @@ class Reader(Protocol):
         """One page: `{"runs": [...], "next_cursor"}`."""
         ...
 
+    async def canvas(self, slug: str, *, run_id: str, expand: bool) -> Json:
+        """Of the code that the run was started with, lit by it."""
+        ...
+
     async def events(self, run_id: str, *, after: int = 0) -> Json:
         """One page, ascending: `{"events": [...], "next_cursor"}`."""
         ...

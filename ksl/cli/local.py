@@ -61,7 +61,8 @@ class LocalClient(StoredReader):
         return workflows_json(self.runtime.project)
 
     async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json:
-        return await run_json(self.runtime.store, run_id, include=include, logs=self.runtime.logs(run_id))
+        logs, under_way = self.runtime.logs(run_id), self.runtime.under_way(run_id)
+        return await run_json(self.runtime.store, run_id, include=include, logs=logs, under_way=under_way)
 
     async def hooks(self, *, run_id: str | None = None) -> Json:
         return await hooks_json(self.runtime.store, self.runtime.hook_url, run_id=run_id)

@@ -73,6 +73,10 @@ class RemoteClient:
         }
         return await self._json("GET", "/runs", params={k: v for k, v in asked.items() if v is not None})
 
+    async def canvas(self, slug: str, *, run_id: str, expand: bool) -> Json:
+        asked = {"run": run_id, "expand": expand}
+        return await self._json("GET", f"/workflows/{_part(slug)}/canvas", params=asked)
+
     async def events(self, run_id: str, *, after: int = 0) -> Json:
         return await self._json("GET", f"/runs/{_part(run_id)}/events", params={"after": after})
 

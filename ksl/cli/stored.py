@@ -18,6 +18,8 @@ from ksl.log.lock import read_holder
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Store
 from ksl.records import HookRow, RunFilter
+from ksl.runtime.positions import position_json, stage_of
+from ksl.views.canvas import run_canvas_json
 from ksl.views.events import events_json
 from ksl.views.hooks import hooks_json
 from ksl.views.runs import run_filter, run_json, runs_json
@@ -59,6 +61,12 @@ class StoredReader:
         if (store := await self.store()) is None:
             return {"runs": [], "next_cursor": None}
         return await runs_json(store, where, cursor=cursor, limit=limit)
+
+    async def canvas(self, slug: str, *, run_id: str, expand: bool) -> Json:
+        store = await self._store_of(run_id)
+        with discovered(self.settings) as project:
+            now_ms = time.time_ns() // 1_000_000
+            return await run_canvas_json(store, project, slug, run_id, now_ms=now_ms, expand=expand)
 
     async def events(self, run_id: str, *, after: int = 0) -> Json:
         return await events_json(await self._store_of(run_id), run_id, after=after)

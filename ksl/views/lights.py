@@ -98,7 +98,10 @@ class Fold:
     def _as_it_is(self, each: Occurrence) -> Occurrence:
         """With what its insides, the runtime and the end of the run say of it."""
         each = replace(each)
-        if each.state in _NOT_RUNNING and not self._shows_insides(each) and each.id in self._under_way:
+        may_be = each.state in _NOT_RUNNING and not (
+            each.state == "cancelled" and self._read.of_attempt(each)
+        )
+        if may_be and not self._shows_insides(each) and each.id in self._under_way:
             now = self._under_way[each.id]
             each.state = "waiting" if now.how == "asleep" else "running"
             each.started_at_ms, each.finished_at_ms = each.started_at_ms or now.started_at_ms, None
@@ -110,17 +113,16 @@ class Fold:
 
     def _shows_insides(self, each: Occurrence) -> bool:
         """A sub-workflow that has begun and not ended is known by its insides alone, and shows the worst of them."""
-        insides = [
-            one
-            for one in self._insides.get(each.id, ())
-            if self._is_of_now(one) and (one.seq > each.seq or one.id in self._under_way)
-        ]
-        if not insides:
+        insides = self._insides.get(each.id, ())
+        now = [one for one in insides if self._is_of_now(one)]
+        if not any(one.seq > each.seq or one.id in self._under_way for one in now):
             return False
-        begun = [one.started_at_ms for one in insides if one.started_at_ms is not None]
-        each.started_at_ms = min(begun, default=None)
-        each.seq = max(one.seq for one in insides)
-        within = [self._as_it_is(one) for one in insides if one.id not in self._insides]
+        begun = [one.started_at_ms for one in now if one.started_at_ms is not None]
+        each.started_at_ms, each.finished_at_ms = min(begun, default=None), None
+        each.seq = max(one.seq for one in now)
+        # A hook stays open through a retry of the run, and is not made again.
+        now += [one for one in insides if one.kind == "hook" and not self._is_of_now(one)]
+        within = [self._as_it_is(one) for one in now if one.id not in self._insides]
         pressing = max((one for one in within if one.state in _OPEN), key=_urgency, default=None)
         each.state = "running"
         if pressing is not None:
@@ -199,6 +201,11 @@ _SKIPPED = Light("skipped", {}, 0, "", None, None)
 # What a step may be that is asked for all the same: it waits for another attempt, of its own or of the run.
 _NOT_RUNNING: frozenset[NodeState] = frozenset({"pending", "retrying", "cancelled"})
 _SETTLED: frozenset[NodeState] = frozenset({"done", "failed", "caught", "cancelled"})
+
+
+def has_ended(events: Sequence[Event]) -> bool:
+    """Whether the run that they are all of has come to its end."""
+    return bool(events) and events[-1].type in ("run_completed", "run_failed", "run_cancelled")
 
 
 def node_of(occurrence: Occurrence, ids: Iterable[str] | set[str]) -> str | None:

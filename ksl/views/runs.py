@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest
 from ksl.log.store import Store
 from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus, RunTerm
+from ksl.records.under_way import UnderWay
 from ksl.views.events import event_json, unknown_run
 from ksl.views.run_query import run_query
 from ksl.views.spans import spans_json
@@ -31,10 +33,12 @@ async def run_json(
     *,
     include: frozenset[str] = frozenset(),
     logs: list[dict[str, object]] | None = None,
+    under_way: Mapping[str, UnderWay] | None = None,
 ) -> JsonObject:
     """A run, with what `include` names of "events", "steps", "trace", "logs".
 
-    Shape:   `trace` is `{"spans": [...]}`; `logs` is what the caller passed in: the store has none.
+    Shape:   `trace` is `{"spans": [...]}`; `logs` is what the caller passed in: the store has none; `steps` have those
+             in flight that the caller passed in as `under_way`.
     Errors:  UnknownRun; DamagedEvent when an event that is asked for does not match its checksum.
     """
     row, first, last = await _row_and_ends(store, run_id)
@@ -47,7 +51,7 @@ async def run_json(
         if "events" in include:
             shown["events"] = [event_json(event) for event in events]
         if "steps" in include:
-            shown["steps"] = steps_json(events)
+            shown["steps"] = steps_json(events, under_way)
         if "trace" in include:
             shown["trace"] = {"spans": spans_json(row, events)}
     if "logs" in include:

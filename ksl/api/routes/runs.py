@@ -48,7 +48,8 @@ async def show_run(
     runtime = runtime_of(request)
     wanted = include_of(include)
     logs = runtime.logs(run_id) if "logs" in wanted else None
-    return answer(await run_json(runtime.store, run_id, include=wanted, logs=logs))
+    under_way = runtime.under_way(run_id)
+    return answer(await run_json(runtime.store, run_id, include=wanted, logs=logs, under_way=under_way))
 
 
 @router.get("/runs/{run_id}/events", response_model=EventsShape, responses=problems(400, 404))

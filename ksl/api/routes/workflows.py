@@ -15,7 +15,8 @@ from ksl.api.shapes import CanvasShape, RunShape, StartedShape, WorkflowShape, W
 from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest, QueueFull
 from ksl.records import FINISHED, RunRow
-from ksl.views.canvas import canvas_json, canvas_mermaid, canvas_svg
+from ksl.views.canvas import canvas_json, run_canvas_json
+from ksl.views.drawings import drawn
 from ksl.views.runs import run_json
 from ksl.views.workflows import workflow_json, workflows_json
 
@@ -52,18 +53,35 @@ async def show_workflow(request: Request, slug: str) -> Response:
     },
 )
 async def show_canvas(
-    request: Request, slug: str, format: Annotated[str, Query(description="json, mermaid or svg")] = "json"
+    request: Request,
+    slug: str,
+    format: Annotated[str, Query(description="json, mermaid or svg")] = "json",
+    run: Annotated[str | None, Query(description="A run, to draw its code and where it is on it")] = None,
+    expand: Annotated[bool, Query(description="Open up the workflows that run inside")] = False,
 ) -> Response:
-    project = runtime_of(request).project
+    """With `run`, as JSON: `nodes` by id, and whether the source has `changed` since."""
+    if format not in ("json", "mermaid", "svg"):
+        raise BadRequest("format: a canvas is json, mermaid or svg.")
+    runtime = runtime_of(request)
+    if run is None:
+        shown = canvas_json(runtime.project, slug, expand=expand)
+    else:
+        shown = await run_canvas_json(
+            runtime.store,
+            runtime.project,
+            slug,
+            run,
+            now_ms=runtime.engine.clock.now_ms(),
+            under_way=runtime.under_way(run),
+            expand=expand,
+        )
     match format:
-        case "json":
-            return answer(canvas_json(project, slug))
         case "mermaid":
-            return PlainTextResponse(canvas_mermaid(project, slug))
+            return PlainTextResponse(drawn(shown, "mermaid"))
         case "svg":
-            return Response(canvas_svg(project, slug), media_type="image/svg+xml", headers=_PICTURE)
+            return Response(drawn(shown, "svg"), media_type="image/svg+xml", headers=_PICTURE)
         case _:
-            raise BadRequest("format: a canvas is json, mermaid or svg.")
+            return answer(shown)
 
 
 @router.post(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import click
 
 from ksl.cli.app import narrate
+from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import emit_json
+from ksl.cli.output import Json, emit_json
 from ksl.cli.project import count, discovered, settings_of
 
 Form = Literal["tree", "boxes", "json", "mermaid", "svg"]
@@ -22,24 +24,41 @@ Form = Literal["tree", "boxes", "json", "mermaid", "svg"]
     type=click.Choice(["tree", "boxes", "json", "mermaid", "svg"]),
     help="Default: tree on a terminal, json elsewhere.",
 )
+@click.option(
+    "--run", "run_id", metavar="ID", help="Where a run is on it, drawn from the code it was started with."
+)
+@click.option("--expand", is_flag=True, help="Open up the workflows that run inside.")
 @click.option("--ascii", "ascii", is_flag=True, help="Draw tree and boxes with ASCII alone.")
 @pass_invocation
-def command(invocation: Invocation, slug: str, form: Form | None, *, ascii: bool) -> None:
+def command(
+    invocation: Invocation, slug: str, form: Form | None, run_id: str | None, *, expand: bool, ascii: bool
+) -> None:
     """Draw a workflow from its source, running nothing."""
+    if run_id is None:
+        shown = _of_source(invocation, slug, expand=expand)
+    else:
+        shown = asyncio.run(_of_run(invocation, slug, run_id, expand=expand))
+    from ksl.views.drawings import drawn, drawn_from
+
+    if told := drawn_from(shown):
+        narrate(f"{told}.")
+    form = form or ("json" if invocation.prints_json and not ascii else "tree")
+    if form == "json":
+        emit_json(shown)
+    else:
+        click.echo(drawn(shown, form, ascii=ascii), nl=False)
+
+
+def _of_source(invocation: Invocation, slug: str, *, expand: bool) -> Json:
     with discovered(settings_of(invocation)) as project:
-        from ksl.views.canvas import canvas_boxes, canvas_json, canvas_mermaid, canvas_outline, canvas_svg
+        from ksl.views.canvas import canvas_json
 
         if project.failures and slug not in project.workflows:
             errors = count(len(project.failures), "module")
             narrate(f"{errors} did not load (see `ksl build`): {slug} may be defined there.")
-        match form or ("json" if invocation.prints_json and not ascii else "tree"):
-            case "json":
-                emit_json(canvas_json(project, slug))
-            case "mermaid":
-                click.echo(canvas_mermaid(project, slug), nl=False)
-            case "svg":
-                click.echo(canvas_svg(project, slug), nl=False)
-            case "boxes":
-                click.echo(canvas_boxes(project, slug, ascii=ascii).text, nl=False)
-            case "tree":
-                click.echo(canvas_outline(project, slug, ascii=ascii), nl=False)
+        return canvas_json(project, slug, expand=expand)
+
+
+async def _of_run(invocation: Invocation, slug: str, run_id: str, *, expand: bool) -> Json:
+    async with reading(invocation) as reader:
+        return await reader.canvas(slug, run_id=run_id, expand=expand)
