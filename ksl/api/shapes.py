@@ -68,6 +68,76 @@ class SpanShape(BaseModel):
     finished_at: datetime | None
 
 
+class TraceShape(BaseModel):
+    spans: list[SpanShape]
+
+
+class RunShape(BaseModel):
+    run_id: str
+    workflow: str
+    status: RunStatus
+    trigger: Trigger
+    triggered_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    input: Json
+    output: Json
+    error: dict[str, Json] | None
+    subscriber: str | None
+    code_version: str | None
+    waiting_on: list[dict[str, Json]]
+    events: list[EventShape] = Field(default=[], description="With `include=events`")
+    steps: list[StepShape] = Field(default=[], description="With `include=steps`")
+    trace: TraceShape | None = Field(default=None, description="With `include=trace`")
+    logs: list[dict[str, Json]] = Field(default=[], description="With `include=logs`")
+
+
+class RunAloneShape(RunShape):
+    forked_from: str | None = Field(description="The run that this one was forked from")
+    forks: list[str] = Field(description="Runs forked from this one, newest first, up to 100")
+
+
+class CountShape(BaseModel):
+    runs: int = Field(description="At most 10,000")
+    exact: bool
+
+
+class RunsShape(BaseModel):
+    runs: list[RunShape]
+    next_cursor: str | None
+    count: CountShape | None = Field(default=None, description="Only where `count=true` asked for it")
+
+
+class RefusedShape(BaseModel):
+    run_id: str
+    code: str
+    detail: str
+
+
+class ChangedShape(BaseModel):
+    matched: int | None = Field(description="Null with a cursor")
+    changed: int
+    errors: list[RefusedShape] = Field(description="Runs that could not be changed; the others were")
+    next_cursor: str | None = Field(description="For the next page; `confirm` is then what is left of it")
+    since: datetime | None = Field(description="The moment that `since` came to; pass it on to the next page")
+
+
+class WorkflowSummaryShape(BaseModel):
+    slug: str
+    name: str
+    description: str
+
+
+class WorkflowsShape(BaseModel):
+    workflows: list[WorkflowSummaryShape]
+
+
+class WorkflowShape(WorkflowSummaryShape):
+    input_schema: dict[str, Json]
+    output_schema: dict[str, Json]
+
+
 class NodeShape(BaseModel):
     state: str
     counts: dict[str, int]  # of its occurrences, by state
