@@ -9,7 +9,7 @@ SOURCES := ksl tests bench workflows actions examples
 HERE = $(wildcard $(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check chaos format bench lock clean format-check lint types imports
+.PHONY: help demo test check chaos format bench pictures lock clean format-check lint types imports
 
 help:
 	@echo "make demo     set up, run the repo-report workflow, kill it half way, watch it finish"
@@ -17,6 +17,7 @@ help:
 	@echo "make check    what CI runs: format, lint, types, import contracts, tests"
 	@echo "make format   put the code into its format and mend what the linter can mend"
 	@echo "make chaos    kill it thousands of times and write docs/chaos.json, in a quarter of an hour"
+	@echo "make pictures draw the pictures in docs/ anew"
 	@echo "make bench    measure, beside raw sqlite3 on the same disk"
 	@echo "make lock     choose versions anew and write the lock files"
 	@echo "make clean    remove the environment and what tools left behind"
@@ -51,6 +52,10 @@ format: $(VENV)/.develops
 
 bench: $(VENV)/.develops
 	$(BIN)/python -m bench
+
+# A test fails when they are not those that the code draws.
+pictures: $(VENV)/.develops
+	$(BIN)/python -m tests.docs.pictures
 
 # Two stamps: running ksl needs a few packages, working on it needs many more. Each stamp is older than what it
 # was made from as soon as a lock file or pyproject.toml changes, and then the packages are installed again.
