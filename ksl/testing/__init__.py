@@ -13,6 +13,7 @@ from ksl.testing.handles import DoesNotReplay, RunFailed, RunHandle, RunNotEnded
 from ksl.testing.history import History, Replayed, replay
 from ksl.testing.machine import ActionHangs
 from ksl.testing.shown import EventView, Failure, Waiting
+from ksl.testing.sources import FiringView
 
 __all__ = [
     "ActionCall",
@@ -26,6 +27,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Finding",
+    "FiringView",
     "History",
     "MemoryEventLog",
     "Replayed",

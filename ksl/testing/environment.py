@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ksl.define.action import Action
 from ksl.define.credential import Credential
 from ksl.define.duration import parse_duration
+from ksl.define.source import Source
 from ksl.define.workflow import Workflow
 from ksl.engine.body import encode_input
 from ksl.records import Event, RunStatus, Trigger
@@ -24,6 +25,8 @@ from ksl.testing.handles import DoesNotReplay, RunHandle, WaitingHook
 from ksl.testing.history import History
 from ksl.testing.machine import Machine, at_once
 from ksl.testing.shown import EventView, json_text
+from ksl.testing.sources import FiringView, Sources
+from ksl.trigger.poll import UNGIVEN
 from ksl.vault.redactor import Redactor
 
 if TYPE_CHECKING:
@@ -75,6 +78,7 @@ class Environment:
         self.definitions = Definitions(self._folder)
         self.calls = Calls()
         self._stubs = Stubs(self.calls, self.seq_of)
+        self._sources = Sources(self.definitions, self._machine, self._handle)
         self._redactor = Redactor()
         self._credentials = GivenCredentials(self._redactor)
         for workflow in workflows:
@@ -197,6 +201,35 @@ class Environment:
         """Of a run that failed or is held: as `ksl runs retry`."""
         await self._machine().runtime.retry(run.run_id, by=by)
         await self.settle()
+
+    async def fire(self, source: Source, payload: Any = UNGIVEN) -> list[FiringView]:
+        """Fires a source now, as `ksl triggers invoke` does, and lets its runs go as far as they can.
+
+        `payload` is what a webhook delivers, and of a poll what its `run` would return; left out, the poll runs.
+        The list is of one firing, or of several where a poll found very many.
+
+        Errors: InvalidInput for a payload that does not fit the source; PollFailed; ActionHangs.
+        """
+        fired = await self._sources.fire(source, payload)
+        await self.settle()
+        return fired
+
+    async def watch(self, *sources: Source) -> None:
+        """From now on time fires these: a cron source at its ticks, a poll now and by its schedule.
+
+        Errors: what `ksl build` would say of them.
+        """
+        for source in sources:
+            self._sources.watch(source)
+        await self.settle()
+
+    def firings(self, source: Source) -> list[FiringView]:
+        """Every time it fired, oldest first, with the runs it started."""
+        return self._sources.firings(source)
+
+    async def subscribe(self, workflow: Workflow[Any, Any], subscriber: str) -> None:
+        """For a workflow with `subscription="subscribable"`: each firing starts a run for this user, too."""
+        await self._sources.subscribe(workflow, subscriber)
 
     async def advance(self, by: Duration | datetime) -> None:
         """Lets time pass: a duration, or until a moment. What is due on the way happens at its own time."""

@@ -36,7 +36,6 @@ from ksl.build.discover import Project
 from ksl.build.loader import require_positions
 from ksl.define.credential import CredentialSource
 from ksl.define.seam import outside
-from ksl.engine.attempt import Attempt
 from ksl.engine.engine import Engine
 from ksl.engine.tokens import TokenKeys
 from ksl.log.memory import MemoryStore
@@ -142,6 +141,9 @@ class Machine:
             if timer.due_ms > now_ms and run_id in (None, timer.run_id):
                 moments.append(timer.due_ms)
                 break
+        if run_id is None:
+            ticks = (self.runtime.cron.next_ms(), self.runtime.polls.next_ms())
+            moments.extend(tick_ms for tick_ms in ticks if tick_ms is not None and tick_ms > now_ms)
         return min(moments, default=None)
 
     async def sleep(self, seconds: float) -> None:
@@ -188,7 +190,7 @@ class Machine:
         patient_until_s = time.monotonic() + self._patience_s
         while calm < _CALM_TURNS:
             await asyncio.sleep(0)
-            if self._is_moving() or await self.runtime._timers.once(self.clock.now_ms()):
+            if self._is_moving() or await self._look_at_the_clock():
                 calm = 0
                 continue
             acting = self._acting()
@@ -198,25 +200,32 @@ class Machine:
                 continue
             calm += 1
 
+    async def _look_at_the_clock(self) -> bool:
+        now_ms = self.clock.now_ms()
+        due = await self.runtime._timers.once(now_ms)
+        return bool(due + await self.runtime.cron.once(now_ms) + await self.runtime.polls.once(now_ms))
+
     def _is_moving(self) -> bool:
         """Whether something is being stored, loaded or admitted."""
         return bool(self.store._pending) or self.runtime.is_moving
 
-    def _acting(self) -> list[Attempt]:
-        """Attempts that go on by themselves."""
-        return [attempt for attempt in self.engine.attempts.under_way() if attempt.task not in self._sleepers]
+    def _acting(self) -> dict[asyncio.Future[Any], str]:
+        """Attempts and polls that go on by themselves, with what they are."""
+        attempts = (attempt for attempt in self.engine.attempts.under_way() if attempt.task is not None)
+        acting = {each.task: f"{each.step} of {each.run_id}" for each in attempts if each.task is not None}
+        acting |= {task: task.get_name() for task in self.runtime.polls.polling}
+        return {task: what for task, what in acting.items() if task not in self._sleepers}
 
-    async def _await(self, acting: list[Attempt], patient_until_s: float) -> None:
+    async def _await(self, acting: dict[asyncio.Future[Any], str], patient_until_s: float) -> None:
         """Returns when one of them has ended, or fell asleep by the virtual clock."""
         if self._asleep.done():
             self._asleep = self._loop.create_future()
-        tasks = [attempt.task for attempt in acting if attempt.task is not None]
         left_s = max(patient_until_s - time.monotonic(), 0.0)
         done, _ = await asyncio.wait(
-            [*tasks, self._asleep], timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+            [*acting, self._asleep], timeout=left_s, return_when=asyncio.FIRST_COMPLETED
         )
         if not done:
-            names = ", ".join(f"{attempt.step} of {attempt.run_id}" for attempt in acting)
+            names = ", ".join(acting.values())
             raise ActionHangs(
                 f"{names} did not end within {self._patience_s:g} s of real time. Time does not pass in a test while "
                 "an action is under way: stub the action, let it wait with `env.sleep(...)`, or give "

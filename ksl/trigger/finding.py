@@ -43,7 +43,10 @@ class Call:
 
     async def found(self) -> Found:
         """Errors: PollFailed. What `set_state` was given is dropped then."""
-        returned = await self._returned()
+        return self.given(await self._returned())
+
+    def given(self, returned: Any) -> Found:
+        """As if `run` had returned this. Errors: PollFailed."""
         return Found(_items(self.source, returned), self.cursor)
 
     async def _returned(self) -> Any:

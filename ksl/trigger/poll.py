@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,7 @@ BYTES_AT_ONCE = 1 << 20
 BACKOFF_FIRST_MS = 1_000
 BACKOFF_MAX_MS = 5 * 60_000
 REST_MS = 10_000  # of a source whose outcome could not be stored
+UNGIVEN: Any = object()
 BY = "poll"  # who fires by the schedule
 _LOOK_S = 1.0
 _log = logging.getLogger("ksl.trigger")
@@ -94,15 +95,15 @@ class PollLoop:
         )
         return min((moment for moment in moments if moment is not None), default=None)
 
-    async def poll(self, source: PollSource, *, by: str) -> list[FiringRow]:
+    async def poll(self, source: PollSource, *, by: str, given: Any = UNGIVEN) -> list[FiringRow]:
         """Polls now, whatever the schedule says, and returns the firings, at least one. A poll that is under way is
-        waited for first.
+        waited for first. `given` is taken for what `run` returned.
 
         Errors: PollFailed, which is stored too; ShuttingDown, StoreFull, StoreBusy, StoreFailed.
         """
         while (task := self._polling.get(source.slug)) is not None:
             await asyncio.wait([task])
-        return await asyncio.shield(self._begin(source, nominal_ms=self._clock.now_ms(), by=by))
+        return await asyncio.shield(self._begin(source, nominal_ms=self._clock.now_ms(), by=by, given=given))
 
     async def stop(self) -> None:
         """Cuts off what is under way; the next start polls again."""
@@ -168,12 +169,14 @@ class PollLoop:
             return now_ms
         return tick_s * 1000
 
-    def _begin(self, source: PollSource, *, nominal_ms: int, by: str) -> asyncio.Task[list[FiringRow]]:
+    def _begin(
+        self, source: PollSource, *, nominal_ms: int, by: str, given: Any = UNGIVEN
+    ) -> asyncio.Task[list[FiringRow]]:
         if self._stopping:
             raise ShuttingDown(
                 "the server is stopping and polls nothing any more. Try again when it is back."
             )
-        task = asyncio.create_task(self._poll(source, nominal_ms, by), name=f"poll {source.slug}")
+        task = asyncio.create_task(self._poll(source, nominal_ms, by, given), name=f"poll {source.slug}")
         self._polling[source.slug] = task
         task.add_done_callback(lambda task: self._ended(source, task))
         return task
@@ -189,10 +192,11 @@ class PollLoop:
         else:
             _log.error("poll source %s failed", source.slug, exc_info=error)
 
-    async def _poll(self, source: PollSource, nominal_ms: int, by: str) -> list[FiringRow]:
+    async def _poll(self, source: PollSource, nominal_ms: int, by: str, given: Any) -> list[FiringRow]:
         call = Call(source, self._state(source).cursor)
         try:
-            return await self._fire(source, await call.found(), nominal_ms, by)
+            found = await call.found() if given is UNGIVEN else call.given(given)
+            return await self._fire(source, found, nominal_ms, by)
         except PollFailed as error:
             await self._failed(source, nominal_ms, error, by)
             raise

@@ -17,6 +17,7 @@ def test_these_are_the_public_names() -> None:
         "Failed",
         "Failure",
         "Finding",
+        "FiringView",
         "History",
         "MemoryEventLog",
         "Replayed",
