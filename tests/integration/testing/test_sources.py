@@ -97,7 +97,7 @@ async def test_overlap_is_seen_by_the_time_of_the_test() -> None:
     source = CronSource("nine", "0 9 * * *", overlap="buffer_one").attach(long_digest)
     async with environment() as env:
         await env.watch(source)
-        await env.advance("4d")
+        await env.advance("97h")
         # Each takes a day and a half. A tick waits for the run before it, and one that finds another waiting is
         # left out: that of the ninth comes a millisecond before the second run ends.
         assert [(each.triggered_at[8:10], each.verdict) for each in env.firings(source)] == [
