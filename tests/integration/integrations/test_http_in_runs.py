@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from ksl import ActionContext, Context, action, workflow
 from ksl.integrations.http import RETRY, HttpClient, http_get
 from ksl.testing import environment
 
+from tests.integration.api.serving import serving
 from tests.integration.integrations.peer import Peer, Seen, answer
 
 NEAR = HttpClient(allow=["127.0.0.1"])
@@ -57,3 +59,34 @@ async def test_a_step_that_may_not_go_there_fails_at_once_and_for_good(there: Pe
         assert run.error is not None
         assert (run.error.type, run.error["attempts"]) == ("AddressRefused", 1)
         assert there.connections == 0
+
+
+PROJECT = """
+from ksl import ActionContext, action, workflow
+from ksl.integrations.http import HttpClient
+
+near = HttpClient(allow=["127.0.0.0/8"])
+
+
+@action
+async def fetch(ctx: ActionContext, url: str) -> str:
+    return (await near.get(ctx, url)).text
+
+
+@workflow
+async def fetching(input: str) -> str:
+    return await fetch.run(url=input)
+"""
+
+
+async def test_a_run_cannot_call_the_server_that_it_is_in(tmp_path: Path, there: Peer) -> None:
+    (tmp_path / "ksl.toml").write_text('[store]\ndurability = "process"\n')
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "all.py").write_text(PROJECT)
+    there.answers("/", b"a neighbour")
+    async with serving(tmp_path) as served:
+        own = f"{served.url}/healthz"
+        run = (await served.client.post("/workflows/fetching?wait=30s", json=own)).json()
+        assert (run["status"], run["error"]["type"]) == ("failed", "AddressRefused"), run
+        run = (await served.client.post("/workflows/fetching?wait=30s", json=there.url())).json()
+        assert run["output"] == "a neighbour", run
