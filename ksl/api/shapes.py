@@ -68,6 +68,58 @@ class SpanShape(BaseModel):
     finished_at: datetime | None
 
 
+class SourceLineShape(BaseModel):
+    line: int
+    text: str
+
+
+class FrameShape(BaseModel):
+    file: str = Field(description="Relative to the project")
+    line: int = Field(description="Where the function stands")
+    function: str
+    source: list[SourceLineShape]
+    variables: dict[str, str] = Field(description="Each as text, cut where it is long")
+
+
+class BranchShape(BaseModel):
+    workflow: str
+    place: str = Field(description="Of the task, as in step ids; empty for the body itself")
+    frames: list[FrameShape] = Field(description="The outermost first")
+
+
+class AwaitedShape(BaseModel):
+    step: str
+    kind: str
+
+
+class RaisedShape(BaseModel):
+    type: str
+    message: str
+
+
+class MisfitShape(BaseModel):
+    code: str
+    message: str
+
+
+class PositionShape(BaseModel):
+    run_id: str
+    workflow: str
+    seq: int
+    first_seq: int
+    last_seq: int
+    event: EventShape
+    attempt: int
+    state: Literal["queued", "standing", "returned", "raised", "cancelled"]
+    now: datetime = Field(description="What ctx.now() says there")
+    branches: list[BranchShape]
+    awaited: list[AwaitedShape]
+    error: RaisedShape | None
+    misfit: MisfitShape | None = Field(
+        description="The code at hand does not fit the run; it stands where they part"
+    )
+
+
 class TraceShape(BaseModel):
     spans: list[SpanShape]
 

@@ -156,6 +156,7 @@ _group(
     {
         "list": ("runs_list", "Runs, newest first."),
         "show": ("runs_show", "One run: what it was given, what it did, what became of it."),
+        "debug": ("runs_debug", "Step through a run: where its body stood, what its variables held."),
         "tail": ("runs_tail", "A run's events, old and new, until it ends."),
         "cancel": ("runs_cancel", "Ask a run, or all of a filter, to stop; clean-up still runs."),
         "retry": ("runs_retry", "Let failed or held runs go on; what they completed is kept."),

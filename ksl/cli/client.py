@@ -82,6 +82,10 @@ class Reader(Protocol):
         """One page, ascending: `{"events": [...], "next_cursor"}`."""
         ...
 
+    async def position(self, run_id: str, seq: int | None) -> Json:
+        """Where the body stood after an event; after the newest where `seq` is None."""
+        ...
+
     def follow(self, run_id: str) -> AsyncIterator[Json]:
         """The run's events from the first on, each once; ends with the run, or when nobody advances it."""
         ...

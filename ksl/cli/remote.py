@@ -80,6 +80,10 @@ class RemoteClient:
     async def events(self, run_id: str, *, after: int = 0) -> Json:
         return await self._json("GET", f"/runs/{_part(run_id)}/events", params={"after": after})
 
+    async def position(self, run_id: str, seq: int | None) -> Json:
+        params = {} if seq is None else {"seq": seq}
+        return await self._json("GET", f"/runs/{_part(run_id)}/position", params=params)
+
     async def hooks(self, *, run_id: str | None = None) -> Json:
         return await self._json("GET", "/hooks", params={"run_id": run_id} if run_id else {})
 

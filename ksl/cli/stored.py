@@ -71,6 +71,12 @@ class StoredReader:
     async def events(self, run_id: str, *, after: int = 0) -> Json:
         return await events_json(await self._store_of(run_id), run_id, after=after)
 
+    async def position(self, run_id: str, seq: int | None) -> Json:
+        store = await self._store_of(run_id)
+        tokens = TokenKeys.open(self.settings.data_folder / "hook-keys")
+        with discovered(self.settings) as project:
+            return await position_json(project, store, run_id, seq, stage=stage_of(self.settings, tokens))
+
     async def follow(self, run_id: str) -> AsyncIterator[Json]:
         seen = 0
         while True:

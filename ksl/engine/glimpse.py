@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import pathlib
@@ -21,8 +21,8 @@ DEPTH_MAX = 5
 
 # Exactly these: a subclass may bring its own __repr__.
 _PLAIN = (
-    bool, int, float, complex, type(None), type(...), decimal.Decimal, uuid.UUID, datetime.datetime,
-    datetime.date, datetime.time, datetime.timedelta, pathlib.PosixPath, range,
+    bool, int, float, complex, type(None), type(...), decimal.Decimal, uuid.UUID, dt.datetime,
+    dt.date, dt.time, dt.timedelta, pathlib.PosixPath, range,
 )  # fmt: skip
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
@@ -33,7 +33,7 @@ def glimpse(value: Any) -> str:
 
 
 def _shown(value: Any, depth: int, inside: set[int]) -> str:
-    kind: type[Any] = type(value)
+    kind: Any = type(value)
     if kind is int and abs(value) >= 10**100:
         return f"<int of {value.bit_length()} bits>"  # all its digits would take seconds, or be refused
     if kind in _PLAIN:
@@ -59,7 +59,7 @@ def _shown(value: Any, depth: int, inside: set[int]) -> str:
         inside.discard(id(value))
 
 
-def _compound(value: Any, kind: type[Any], depth: int, inside: set[int]) -> str:
+def _compound(value: Any, kind: Any, depth: int, inside: set[int]) -> str:
     if kind is list:
         return f"[{_some(value, depth, inside)}]"
     if kind is tuple:
@@ -67,7 +67,10 @@ def _compound(value: Any, kind: type[Any], depth: int, inside: set[int]) -> str:
     if kind is set or kind is frozenset:
         return f"{{{_some(value, depth, inside)}}}" if value else f"{kind.__name__}()"
     if kind is dict:
-        pairs = [f"{_shown(key, depth, inside)}: {_shown(each, depth, inside)}" for key, each in _first(value.items())]
+        pairs = [
+            f"{_shown(key, depth, inside)}: {_shown(each, depth, inside)}"
+            for key, each in _first(value.items())
+        ]
         return f"{{{', '.join(pairs)}{_more(value)}}}"
     if kind.__module__ in ("pydantic.types", "pydantic.networks") and kind.__name__.startswith("Secret"):
         return f"<{kind.__name__} …>"
@@ -78,7 +81,7 @@ def _compound(value: Any, kind: type[Any], depth: int, inside: set[int]) -> str:
     return f"{kind.__name__}({', '.join(shown)}{_more(fields)})"
 
 
-def _fields(value: Any, kind: type[Any]) -> dict[str, Any] | None:
+def _fields(value: Any, kind: Any) -> dict[str, Any] | None:
     """What a record holds, read past any property or `__getattr__` of the author's; None of anything else."""
     own: dict[str, Any]
     if hasattr(kind, "__pydantic_fields__") and isinstance(own := _dict_of(value), dict):
@@ -88,7 +91,9 @@ def _fields(value: Any, kind: type[Any]) -> dict[str, Any] | None:
         return {name: object.__getattribute__(value, name) for name in names}
     if dataclasses.is_dataclass(kind):
         try:
-            return {field.name: object.__getattribute__(value, field.name) for field in dataclasses.fields(kind)}
+            return {
+                field.name: object.__getattribute__(value, field.name) for field in dataclasses.fields(kind)
+            }
         except AttributeError:
             return None
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):

@@ -6,13 +6,29 @@ import linecache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ksl.engine.clock import SystemClock
+from ksl.engine.host import Limits
 from ksl.engine.position import Awaited, Branch, OnlyLooking, Position, Standpoint, position
 from ksl.views.events import event_json, unknown_run
 from ksl.views.times import rfc3339
 
 if TYPE_CHECKING:
+    from ksl.build.config import Settings
     from ksl.build.discover import Project
+    from ksl.engine.tokens import TokenKeys
     from ksl.log.store import Store
+
+
+AROUND = 3  # lines of source shown on either side
+
+
+def stage_of(settings: Settings, tokens: TokenKeys) -> OnlyLooking:
+    return OnlyLooking(
+        clock=SystemClock(),
+        tokens=tokens,
+        limits=Limits(payload=settings.limits.payload, steps=settings.limits.steps),
+        workspaces_root=settings.data_folder / "workspaces",
+    )
 
 
 async def position_json(
@@ -54,7 +70,11 @@ def _frame(frame: Standpoint, folder: Path) -> dict[str, Any]:
         "file": frame.file.removeprefix(f"{folder}/"),
         "line": frame.line,
         "function": frame.function,
-        "text": linecache.getline(frame.file, frame.line).strip(),
+        "source": [
+            {"line": line, "text": text.rstrip("\n")}
+            for line in range(max(frame.line - AROUND, 1), frame.line + AROUND + 1)
+            if (text := linecache.getline(frame.file, line))
+        ],
         "variables": frame.variables,
     }
 

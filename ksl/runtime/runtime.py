@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -45,6 +45,7 @@ from ksl.records.under_way import UnderWay
 from ksl.runtime.advancing import Advancing
 from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
+from ksl.runtime.positions import position_json, stage_of
 from ksl.runtime.run_ids import new_firing_id, new_run_id
 from ksl.runtime.token import read_token
 from ksl.runtime.under_way import under_way
@@ -394,6 +395,14 @@ class Runtime:
     def under_way(self, run_id: str) -> dict[str, UnderWay]:
         """Steps in flight, which the log does not know yet."""
         return under_way(self.engine, run_id)
+
+    async def position(self, run_id: str, seq: int | None = None) -> dict[str, Any]:
+        """Where the body of a run stood after one of its events, by a replay that stores and does nothing.
+
+        Errors: UnknownRun, DamagedEvent, BadRequest for a `seq` that it has not got, WorkflowGone.
+        """
+        stage = stage_of(self.settings, self.engine.tokens)
+        return await position_json(self.engine.project, self.store, run_id, seq, stage=stage)
 
     def logs(self, run_id: str) -> list[Line]:
         """The newest lines of a run."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ksl.api.openapi import body_of, problems
 from ksl.api.requests import answer, envelope, runtime_of
-from ksl.api.shapes import EventsShape, RunAloneShape, RunsShape, StartedShape, TraceShape
+from ksl.api.shapes import EventsShape, PositionShape, RunAloneShape, RunsShape, StartedShape, TraceShape
 from ksl.errors import BadRequest
 from ksl.records import RunRow
 from ksl.views.events import PAGE, events_json
@@ -71,6 +71,16 @@ async def show_trace(request: Request, run_id: str) -> Response:
     """The run's timed stretches: itself, its steps, and the attempts of those tried more than once."""
     run = await run_json(runtime_of(request).store, run_id, include=frozenset({"trace"}))
     return answer(run["trace"])
+
+
+@router.get("/runs/{run_id}/position", response_model=PositionShape, responses=problems(400, 404, 409))
+async def show_position(
+    request: Request,
+    run_id: str,
+    seq: Annotated[int | None, Query(ge=1, description="After this event; the newest if left out")] = None,
+) -> Response:
+    """Where the body stood after an event, and what its variables held. Replays the run; nothing is stored or done."""
+    return answer(await runtime_of(request).position(run_id, seq))
 
 
 class _Cancel(msgspec.Struct, forbid_unknown_fields=True):

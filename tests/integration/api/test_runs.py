@@ -154,3 +154,17 @@ async def test_a_failed_run_is_retried_on_demand(served: Served) -> None:
     assert (await served.client.post(f"/runs/{run_id}/retry")).status_code == 202
     run = await served.settled(run_id)
     assert (run["status"], run["attempt"]) == ("failed", 2)
+
+
+async def test_a_run_can_be_looked_at_after_any_of_its_events(served: Served) -> None:
+    run_id = (await served.ended("failing"))["run_id"]
+
+    newest = (await served.client.get(f"/runs/{run_id}/position")).json()
+    begun = (await served.client.get(f"/runs/{run_id}/position", params={"seq": 1})).json()
+    beyond = await served.client.get(f"/runs/{run_id}/position", params={"seq": 99})
+
+    assert newest["state"] == "raised"
+    assert newest["branches"][0]["frames"][0]["file"].startswith("workflows/")
+    assert (begun["state"], begun["branches"], begun["event"]["type"]) == ("queued", [], "run_created")
+    assert (beyond.status_code, beyond.json()["code"]) == (400, "KSL609")
+    assert (await served.client.get("/runs/run_nobody/position")).status_code == 404
