@@ -193,7 +193,7 @@ class _Writer:
                     "",
                     f"async def {worker}(queue: asyncio.Queue[int], done: list[int], ctx: Context) -> None:",
                     "    while not queue.empty():",
-                    "        done.append(await act.run(v=queue.get_nowait()))",
+                    "        done += [await act.run(v=queue.get_nowait())]",
                 ]
                 return [
                     "queue, done = asyncio.Queue(), []",

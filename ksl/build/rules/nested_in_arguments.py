@@ -13,7 +13,8 @@ class NestedInArguments(Rule):
     """A step in the arguments of another call is drawn nowhere: the canvas shows statements in their order.
 
     Its result is also worth a name. What runs steps side by side may have them as arguments: `asyncio.gather`,
-    a task group's `create_task`, `asyncio.wait_for`, `asyncio.shield`, `bounded` and `as_completed` of ksl.
+    a task group's `create_task`, `asyncio.wait_for`, `asyncio.shield`, `bounded` and `as_completed` of ksl. What that
+    gives when it is awaited may be passed on at once: `sum(await asyncio.gather(...))`.
     """
 
     code = "KSL002"
@@ -45,7 +46,7 @@ async def order(amount: int) -> None:
         for step in file.drawn_steps():
             if comprehension_around(file, step.call) is not None:
                 continue  # KSL102 and KSL103 tell of those
-            around = [call for call in calls_around(file, step.call) if not takes_steps(file, call)]
+            around = list(self._around(file, step.call))
             if around:
                 parent = file.parents[step.call]
                 node = parent if isinstance(parent, ast.Await) else step.call
@@ -57,6 +58,14 @@ async def order(amount: int) -> None:
                 yield Finding(
                     node, f"{step.name} is nested in the arguments of {file.shown(around[0].func)}()", fix
                 )
+
+    def _around(self, file: Reading, step: ast.Call) -> Iterator[ast.Call]:
+        """The calls that have the step in their arguments, up to where what runs it is awaited."""
+        for call in calls_around(file, step):
+            if not takes_steps(file, call):
+                yield call
+            elif isinstance(file.parents[call], ast.Await):
+                return  # sum(await asyncio.gather(...)): the steps are drawn as those of the gather
 
     def _collects(self, call: ast.Call) -> bool:
         return isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "add", "extend")

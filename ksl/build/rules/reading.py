@@ -34,6 +34,8 @@ class Step:
 
     @property
     def name(self) -> str:
+        if self.slug is None:
+            return "this step"
         return f"{self.kind} {self.slug}" if self.kind in ("agent", "workflow") else f"step {self.slug}"
 
 

@@ -58,19 +58,28 @@ async def order(amount: int) -> str:
         places = [Range.of(node) for node in told if isinstance(node, ast.stmt | ast.expr)]
         for canvas in file.canvases:
             for site in canvas.unplaced:
-                step = file.step_at(Range.of(site))
+                step = _step(file, Range.of(site))
                 if step is not None and not any(
                     told.get(node) == "error" for node in (step.call, *file.above(step.call))
                 ):
                     yield Finding(step.call, f"{step.name} is not drawn, since nothing leads to it", self.fix)
             for block in walk(canvas.blocks):
                 if isinstance(block, Opaque) and not _is_whole(file, block):
-                    for step in map(file.step_at, (hidden.at for hidden in block.steps)):
+                    for hidden in block.steps:
+                        step = _step(file, hidden.at)
                         if step is not None and not _is_told(file, block, step, places):
                             message = (
                                 f"{step.name} is hidden in a block of the canvas that no other rule explains"
                             )
                             yield Finding(step.call, message, self.fix, severity="warning")
+
+
+def _step(file: Reading, at: Range) -> Step | None:
+    """None for what may be no step at all: `client.run()` of an unknown client, which nobody awaits."""
+    step = file.step_at(at)
+    if step is None or (step.kind == "dynamic" and not isinstance(file.parents[step.call], ast.Await)):
+        return None
+    return step
 
 
 def _is_told(file: Reading, block: Opaque, step: Step, places: list[Range]) -> bool:

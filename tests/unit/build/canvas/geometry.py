@@ -124,7 +124,7 @@ def lanes_keep_their_order(canvas: Canvas, places: dict[int, Box]) -> None:
             case Try(handlers=handlers):
                 row = [places[id(block)], *(places[id(lane)] for lane in handlers)]
                 assert len({each[1] for each in row}) == 1, "their tops are level"
-            case Decision(lanes=lanes) if len(lanes) == 2 and any(map(is_way_out, lanes)):
+            case Decision(lanes=(one, other)) if is_way_out(one) or is_way_out(other):
                 continue
             case Decision(lanes=lanes) | Parallel(lanes=lanes):
                 row = [places[id(lane.blocks[0])] for lane in lanes if lane.blocks]
