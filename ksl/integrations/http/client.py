@@ -57,7 +57,7 @@ class HttpClient:
     ) -> None:
         """`ca_file` is trusted instead of the usual certificates; `resolve` looks names up, for tests.
 
-        Errors: ValueError for what can never work.
+        Errors: ValueError and HttpRefused for what can never work.
         """
         if credential is not None and base_url is None:
             raise ValueError("HttpClient(credential=...) needs base_url: who else is the secret for?")
@@ -154,14 +154,24 @@ def _body(json: Any, form: Mapping[str, str] | None, text: str | None) -> tuple[
             f"a request has one body, and this one has {' and '.join(given)}. Nothing was sent."
         )
     if json is not None:
-        from pydantic_core import to_json
-
-        return to_json(json, inf_nan_mode="constants"), "application/json"
+        return _json(json), "application/json"
     if form is not None:
         from urllib.parse import urlencode
 
         return urlencode(form).encode(), "application/x-www-form-urlencoded"
     return (None, None) if text is None else (text.encode(), "text/plain; charset=utf-8")
+
+
+def _json(value: Any) -> bytes:
+    from json import dumps
+
+    from pydantic_core import to_jsonable_python
+
+    try:
+        plain = to_jsonable_python(value, inf_nan_mode="constants")
+        return dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except ValueError as error:  # NaN, half a surrogate pair, an object that is no JSON
+        raise HttpRefused(f"the body is no JSON: {error}. Nothing was sent.") from None
 
 
 def _query(query: Query) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 10.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LATER = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
+_LATER = frozenset({408, 421, 425, 429, *range(500, 600)} - {501, 505})  # those two will not change
 _TOLD_MAX = 300  # characters of a body that an error shows
 
 

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 from ksl.errors import Unverified
 from ksl.trigger.verify.request import SignedRequest, Verified
-from ksl.trigger.verify.scheme import TimedScheme, checked_id, hmac_sha256, require_match, usable
+from ksl.trigger.verify.scheme import (
+    TOLERANCE,
+    Duration,
+    HoldsSecret,
+    TimedScheme,
+    checked_id,
+    hmac_sha256,
+    require_match,
+    usable,
+)
 
 KEY_MIN = 24  # bytes, says the specification
 
@@ -18,16 +27,27 @@ _PRIVATE = "whsk_"
 
 class StandardWebhooks(TimedScheme):
     """HMAC-SHA256 (`v1`) where the secret is `whsec_...`, ed25519 (`v1a`) where it is the public key
-    `whpk_...`. The id is under the signature: a repeated delivery is known for what it is."""
+    `whpk_...`. The id is under the signature: a repeated delivery is known for what it is. `prefix="svix"` is for
+    senders that call the headers `svix-id` and so on."""
+
+    def __init__(
+        self,
+        credential: HoldsSecret | Sequence[HoldsSecret],
+        *,
+        tolerance: Duration = TOLERANCE,
+        prefix: str = "webhook",
+    ) -> None:
+        super().__init__(credential, tolerance=tolerance)
+        self.prefix = prefix.lower()
 
     def verify(self, request: SignedRequest, secrets: Sequence[str]) -> Verified:
-        delivery_id = checked_id(request.header("webhook-id"), what="webhook-id")
+        delivery_id = checked_id(request.header(f"{self.prefix}-id"), what=f"{self.prefix}-id")
         if "." in delivery_id:
             # "a.1.2.x" is what is signed for id "a" at time 1 and for id "a.1" at time 2
-            raise Unverified("webhook-id holds a full stop")
-        sent_at = request.header("webhook-timestamp")
+            raise Unverified(f"{self.prefix}-id holds a full stop")
+        sent_at = request.header(f"{self.prefix}-timestamp")
         self.check_time(sent_at, request.now_ms)
-        signatures = request.header("webhook-signature").split(" ")
+        signatures = request.header(f"{self.prefix}-signature").split(" ")
         content = f"{delivery_id}.{sent_at}.".encode() + request.body
         keys = usable(secrets)
         public = [key for key in keys if key.startswith(_PUBLIC)]

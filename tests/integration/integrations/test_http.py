@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ksl import ActionContext, Credential, Credentials
+from ksl import ActionContext, Credential, Credentials, OAuth
 from ksl.define import listening
 from ksl.integrations.http import (
     AddressRefused,
@@ -142,6 +142,24 @@ async def test_a_credential_goes_to_its_own_host_and_nowhere_else(
             await one.get(ctx, other.url("/"))
 
 
+async def test_an_oauth_credential_is_a_bearer_token(there: Peer) -> None:
+    there.answers("/")
+    drive = Credential("drive", oauth=OAuth("https://example.com/authorize", "https://example.com/token"))
+    token = drive.fields.model_validate({"access_token": "acc3ss"})
+    ctx = ActionContext(credentials=Credentials({drive: token}))
+    await client(base_url=there.url(), credential=drive).get(ctx, "/")
+    assert there.seen[0].headers["authorization"] == "Bearer acc3ss"
+
+
+@pytest.mark.parametrize(
+    "body", [{"json": float("nan")}, {"json": "\ud800"}, {"json": object()}, {"json": 1, "text": "x"}]
+)
+async def test_a_body_that_cannot_be_written_is_refused(there: Peer, body: dict[str, Any]) -> None:
+    with pytest.raises(HttpRefused, match="Nothing was sent"):
+        await client().post(CTX, there.url(), **body)
+    assert there.connections == 0
+
+
 def test_a_credential_needs_a_host_and_fields_that_can_be_sent() -> None:
     with pytest.raises(ValueError, match="needs base_url"):
         HttpClient(credential=Credential("crm", fields=BearerToken))
@@ -195,7 +213,9 @@ async def test_an_address_that_cannot_be_asked_is_refused(url: str) -> None:
 # --- failures ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["400 Bad", "401 No", "404 Not Found", "409 C", "422 U", "451 L", "501 N"])
+@pytest.mark.parametrize(
+    "status", ["400 Bad", "401 No", "404 Not Found", "409 C", "422 U", "451 L", "501 N", "505 V"]
+)
 async def test_an_answer_that_says_no_is_final(there: Peer, status: str) -> None:
     there.answers("/", b"because of the plan", status=status)
     with pytest.raises(HttpRefused, match=f"answered {status[:3]}: because of the plan"):
@@ -203,7 +223,7 @@ async def test_an_answer_that_says_no_is_final(there: Peer, status: str) -> None
     assert (await client().get(CTX, there.url(), accept=[int(status[:3])])).status == int(status[:3])
 
 
-@pytest.mark.parametrize("status", ["408 T", "429 Slow", "500 Oops", "502 B", "503 S", "504 G"])
+@pytest.mark.parametrize("status", ["408 T", "429 Slow", "500 Oops", "502 B", "503 S", "504 G", "520 U"])
 async def test_an_answer_that_says_later_is_worth_another_attempt(there: Peer, status: str) -> None:
     there.answers("/", status=status)
     with pytest.raises(HttpUnavailable, match=f"answered {status[:3]}"):

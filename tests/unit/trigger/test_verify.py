@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from ksl.errors import MalformedTrigger, Unverified
+from ksl import Credential, Credentials
+from ksl.define.credential import Resolved
+from ksl.errors import MalformedTrigger, MissingCredential, Unverified
 from ksl.trigger.verify.github import GitHub
 from ksl.trigger.verify.request import SignedRequest, Verified
+from ksl.trigger.verify.resolving import secrets_of
 from ksl.trigger.verify.scheme import Scheme
 from ksl.trigger.verify.secret_fields import secrets_in
 from ksl.trigger.verify.shared_token import SharedToken
@@ -34,6 +38,7 @@ from tests.unit.trigger.signing import (
     TIMED,
     TOKEN,
     Holder,
+    Secret,
     Sender,
     flipped,
     mac,
@@ -312,6 +317,16 @@ def test_a_signed_body_without_an_event_id_has_no_delivery_id(body: bytes) -> No
     assert STRIPE.scheme.verify(STRIPE.request(body), [STRIPE.secret]) == Verified(None)
 
 
+def test_the_headers_of_standard_webhooks_may_have_another_prefix() -> None:
+    request = STANDARD.request()
+    renamed = {name.replace("webhook-", "svix-"): values for name, values in request.headers.items()}
+    named = SignedRequest(renamed, {}, BODY, request.now_ms)
+    assert StandardWebhooks(Holder(), prefix="svix").verify(named, [STANDARD.secret]) == Verified(
+        STANDARD.delivery_id
+    )
+    assert "webhook-id is missing" in refused(STANDARD, named)
+
+
 # --- ed25519 ----------------------------------------------------------------------------------------
 
 
@@ -498,6 +513,30 @@ def test_the_secrets_of_a_credential_are_found_by_name_or_by_type() -> None:
     assert secrets_in(Rotating(secret=SecretStr("new"))) == ["new"]
     assert secrets_in(Rotating(secret=SecretStr("new"), previous=SecretStr("old"))) == ["new", "old"]
     assert secrets_in(Several(url="u", keys=[SecretStr("a"), SecretStr("b")])) == ["a", "b"]
+
+
+class Shelf:
+    """Where credentials are looked up. One that is not there is missing."""
+
+    def __init__(self, **values: BaseModel) -> None:
+        self._values = values
+
+    async def resolve(self, credentials: Sequence[Any], **_options: Any) -> Resolved:
+        for each in credentials:
+            if each.name not in self._values:
+                raise MissingCredential(f"credential {each.name} is not set")
+        return Resolved(Credentials({each: self._values[each.name] for each in credentials}), ())
+
+
+async def test_secrets_are_looked_up_in_order_and_one_of_several_may_be_missing() -> None:
+    new, old = Credential("new", fields=Rotating), Credential("old", fields=Secret)
+    scheme = GitHub([new, old])
+    rotating = Rotating(secret=SecretStr("n1"), previous=SecretStr("n0"))
+    both = Shelf(new=rotating, old=Secret(secret=SecretStr("o")))
+    assert await secrets_of(scheme, both) == ["n1", "n0", "o"]
+    assert await secrets_of(scheme, Shelf(old=Secret(secret=SecretStr("o")))) == ["o"]
+    with pytest.raises(MissingCredential, match="new is not set"):
+        await secrets_of(scheme, Shelf())
 
 
 SCHEMES: list[Callable[..., Scheme]] = [StandardWebhooks, GitHub, Stripe, Slack, SharedToken]
