@@ -12,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import disk, footprint, latency, steps, waiting
+from bench import deliveries, disk, footprint, latency, steps, waiting
 from bench.rows import Outcome, Place, Row, measure
 from bench.table import as_json, line, rendered
 
-ROWS: list[Row] = [*disk.ROWS, *steps.ROWS, *latency.ROWS, *waiting.ROWS, *footprint.ROWS]
+ROWS: list[Row] = [*disk.ROWS, *steps.ROWS, *latency.ROWS, *deliveries.ROWS, *waiting.ROWS, *footprint.ROWS]
 
 
 def main() -> int:

@@ -32,9 +32,13 @@ class Injection:
     @property
     def happened(self) -> int:
         """How many calls were tampered with. Ask when the process is dead."""
+        self.wait()
+        return self._log.read_text(errors="replace").count("(INJECTED)") if self._log.exists() else 0
+
+    def wait(self) -> None:
+        """strace ends with the process it is attached to."""
         if self._process is not None:
             self._process.wait(timeout=ATTACH_S)
-        return self._log.read_text(errors="replace").count("(INJECTED)") if self._log.exists() else 0
 
     def attach(self, pid: int) -> None:
         calls = self._fault.partition(":")[0]

@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import BaseModel
 
-from ksl import Context, action, workflow
+from ksl import Context, WebhookSource, action, workflow
 
 
 class Item(BaseModel):
@@ -64,3 +64,16 @@ async def recorded(steps: int, ctx: Context) -> bool:
         await quote.run(item=Item(id=n, name="bolt", price=0.5), count=2)
     answer = await ctx.hook(Approval)
     return answer.approved
+
+
+class Parcel(BaseModel):
+    number: int
+    text: str
+
+
+@workflow
+async def received(input: Parcel) -> int:
+    return input.number
+
+
+deliveries = WebhookSource("deliveries", payload=Parcel).attach(received)
