@@ -98,6 +98,8 @@ class Fold:
     def _as_it_is(self, each: Occurrence) -> Occurrence:
         """With what its insides, the runtime and the end of the run say of it."""
         each = replace(each)
+        if each.started_at_ms is not None and each.id in self._insides:
+            each.started_at_ms = _earliest((each, *self._insides[each.id]))  # only its end is recorded
         may_be = each.state in _NOT_RUNNING and not (
             each.state == "cancelled" and self._read.of_attempt(each)
         )
@@ -115,13 +117,16 @@ class Fold:
         """A sub-workflow that has begun and not ended is known by its insides alone, and shows the worst of them."""
         insides = self._insides.get(each.id, ())
         now = [one for one in insides if self._is_of_now(one)]
-        if not any(one.seq > each.seq or one.id in self._under_way for one in now):
+        if each.id not in self._under_way and all(
+            one.seq <= each.seq and one.id not in self._under_way for one in now
+        ):
             return False
-        begun = [one.started_at_ms for one in now if one.started_at_ms is not None]
-        each.started_at_ms, each.finished_at_ms = min(begun, default=None), None
-        each.seq = max(one.seq for one in now)
         # A hook stays open through a retry of the run, and is not made again.
         now += [one for one in insides if one.kind == "hook" and not self._is_of_now(one)]
+        if not now:
+            return False
+        each.started_at_ms, each.finished_at_ms = _earliest(now), None
+        each.seq = max(one.seq for one in now)
         within = [self._as_it_is(one) for one in now if one.id not in self._insides]
         pressing = max((one for one in within if one.state in _OPEN), key=_urgency, default=None)
         each.state = "running"
@@ -239,6 +244,10 @@ def _rank(state: NodeState) -> int:
     if state in _OPEN:
         return 3 + _OPEN.index(state)
     return {"failed": 2, "pending": 1}.get(state, 0)
+
+
+def _earliest(occurrences: Iterable[Occurrence]) -> int | None:
+    return min((each.started_at_ms for each in occurrences if each.started_at_ms is not None), default=None)
 
 
 def _urgency(each: Occurrence) -> tuple[int, int]:
