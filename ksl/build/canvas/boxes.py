@@ -20,6 +20,7 @@ _SPACING = Spacing(
     side=2,
     below=1,
     stub=2,
+    aside=14,
     error=3,
     error_y=1,
     split=0,
@@ -138,15 +139,14 @@ class _Grid:
             yield "".join(row).rstrip()
 
     def _edge(self, edge: Edge) -> None:
-        level = len(edge.points) == 2 and edge.points[0][1] == edge.points[1][1]
-        from_side = level or edge.kind == "error"
+        from_side = edge.kind in ("aside", "error")
         way = list(_cells_of(edge.points))
         for (x, y), (next_x, next_y) in pairwise(way):
             self._lead(x, y, _direction(next_x - x, next_y - y), edge)
             if (next_x, next_y) != way[-1]:
                 self._lead(next_x, next_y, _direction(x - next_x, y - next_y), edge)
         self._lead(*way[0], _WEST if from_side else _NORTH, edge)
-        if level and edge.arrow and edge.kind == "error":
+        if edge.kind == "error" and len(edge.points) == 2:
             self._write(*way[-2], self._glyphs.arrow)
 
     def _lead(self, x: int, y: int, direction: int, edge: Edge) -> None:

@@ -73,29 +73,42 @@ class _Arranging:
     def _decision(self, block: Decision) -> Piece:
         head = _node(block, self._medium.question(block, words.asked(block)))
         ways = words.ways(block)
-        guards = [index for index, lane in enumerate(block.lanes) if _is_guard(lane)]
-        if len(block.lanes) == 2 and len(guards) == 1:
-            (index,) = guards
-            self._way_out(head, ways[index], block.lanes[index])
-            rest = block.lanes[1 - index].blocks
-            return stack([head, self._lane(rest)], self._spacing) if rest else head
-        faces = [self._medium.label(way) if way else None for way in ways]
         lanes = [self._lane(lane.blocks) for lane in block.lanes]
-        return fan(head, faces, lanes, self._spacing, "flow")
+        index = _beside(block, lanes)
+        if index is None:
+            faces = [self._medium.label(way) if way else None for way in ways]
+            return fan(head, faces, lanes, self._spacing, "flow")
+        only = block.lanes[index].blocks[0]
+        if isinstance(only, Terminal):
+            self._way_out(head, ways[index], only)
+        else:
+            self._lane_beside(head, ways[index], lanes[index])
+        other = lanes[1 - index]
+        return stack([head, other], self._spacing) if other.parts else head
 
-    def _way_out(self, head: Piece, way: str, lane: Lane) -> None:
-        """A branch that only leaves: beside the question, so that the way on stays straight."""
-        (terminal,) = lane.blocks
-        assert isinstance(terminal, Terminal)
-        label = self._medium.label(way, lines=1)
+    def _way_out(self, head: Piece, way: str, terminal: Terminal) -> None:
         face = self._medium.terminal(terminal, words.terminal_short(terminal))
+        at = self._aside(head, way)
         middle = head.height // 2
-        label_at = head.right + self._spacing.stub
-        at = label_at + label.width + self._spacing.stub
-        head.line("flow", [(head.right, middle), (at, middle)], arrow=True)
-        head.put(Label(label_at, middle - label.height // 2, label))
+        head.line("aside", [(head.right, middle), (at, middle)], arrow=True)
         head.put(Node(terminal, at, middle - face.height // 2, face))
         head.reach(0, at + face.width)
+
+    def _lane_beside(self, head: Piece, way: str, lane: Piece) -> None:
+        middle = head.height // 2
+        label_end = self._aside(head, way)
+        axis = max(label_end, self._spacing.aside + lane.left)
+        top = head.height + self._spacing.below
+        head.line("aside", [(head.right, middle), (axis, middle), (axis, top)], arrow=True)
+        head.put(lane, axis, top)
+        head.hang = Hang(axis - lane.left, top + lane.depth)
+
+    def _aside(self, head: Piece, way: str) -> int:
+        """Puts the label beside the question; returns where there is room after it."""
+        label = self._medium.label(way, lines=1)
+        at = head.right + self._spacing.stub
+        head.put(Label(at, head.height // 2 - label.height // 2, label))
+        return at + label.width + self._spacing.stub
 
     def _loop(self, block: Loop) -> Piece:
         inner = self._lane(block.blocks)
@@ -213,5 +226,19 @@ def _node(of: Step | Wait | Decision | Terminal | Literal["start", "end"], face:
     return piece
 
 
-def _is_guard(lane: Lane) -> bool:
-    return len(lane.blocks) == 1 and isinstance(lane.blocks[0], Terminal)
+def _beside(block: Decision, lanes: list[Piece]) -> int | None:
+    """The branch that is drawn beside its question, so that the way on stays straight: one that ends.
+
+    It may hold more than the way out where the other branch is empty, and so nothing is put out of order.
+    """
+    if len(lanes) != 2:
+        return None
+    for index, other in ((0, 1), (1, 0)):
+        blocks = block.lanes[index].blocks
+        only_leaves = len(blocks) == 1 and isinstance(blocks[0], Terminal)
+        other_leaves = len(block.lanes[other].blocks) == 1 and isinstance(
+            block.lanes[other].blocks[0], Terminal
+        )
+        if (only_leaves and not other_leaves) or (not lanes[index].open and not block.lanes[other].blocks):
+            return index
+    return None

@@ -27,6 +27,7 @@ class Spacing:
     side: int  # between lanes
     below: int  # between a block and the next
     stub: int  # from a question to the way out beside it
+    aside: int  # from the axis to a lane beside it, so that what follows finds room on the axis
     error: int  # between a frame and the handler beside it, for the arrow
     error_y: int  # where that arrow is, from the top of the frame
     split: int  # from the bottom of a question to the line that leads to its lanes

@@ -10,6 +10,7 @@ from ksl.build.canvas.layout.medium import Face, FrameKind
 
 EdgeKind = Literal[
     "flow",  # from one block to the next
+    "aside",  # from the side of a question to what ends beside it
     "fork",  # to lanes that run side by side, and from them
     "error",  # where an error goes
     "leave",  # a way out that still passes `finally`

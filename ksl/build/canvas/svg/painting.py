@@ -224,7 +224,7 @@ def _lines(lines: tuple[str, ...], x: float, middle: float) -> str:
 
 def _edge(edge: Edge) -> str:
     (x, y), (from_x, from_y) = edge.points[-1], edge.points[-2]
-    kind = "" if edge.kind == "flow" else f" {edge.kind}"
+    kind = "" if edge.kind in ("flow", "aside") else f" {edge.kind}"
     path = f'<path class="edge{kind}" d="{_rounded(edge.points, short=6 if edge.arrow else 0)}"/>'
     if not edge.arrow:
         return path

@@ -24,6 +24,7 @@ SPACING = Spacing(
     side=32,
     below=26,
     stub=12,
+    aside=124,
     error=40,
     error_y=13,
     split=16,

@@ -46,6 +46,24 @@ def test_a_branch_that_only_leaves_stands_beside_its_question(tmp_path: Path, le
     assert [label.face.lines for label in drawing.shapes if isinstance(label, Label)] == [("yes",)]
 
 
+def test_a_branch_that_ends_stands_beside_what_follows(tmp_path: Path) -> None:
+    drawing = arranged(tmp_path, "if xs:\n    await a.run()\n    return\nawait b.run()")
+    (question,) = nodes(drawing, Decision)
+    ended, after = nodes(drawing, Step)
+    assert middle(question) == middle(after) < middle(ended)
+    assert ended.y == after.y
+    (aside,) = edges(drawing, "aside")
+    assert aside.points[0] == (question.x + question.face.width, question.y + question.face.height // 2)
+    assert aside.points[-1] == (middle(ended), ended.y)
+
+
+def test_what_is_too_wide_to_go_beside_something_goes_below_it(tmp_path: Path) -> None:
+    body = "if xs:\n    await a.run()\n    return\nawait asyncio.gather(a.run(), b.run(), a.run())"
+    drawing = arranged(tmp_path, body)
+    (ended,) = (node for node in nodes(drawing, Terminal) if node.y < frame(drawing, "parallel").y)
+    assert frame(drawing, "parallel").y > ended.y + ended.face.height
+
+
 def test_a_branch_with_nothing_in_it_leads_past_at_the_right(tmp_path: Path) -> None:
     drawing = arranged(tmp_path, "if xs:\n    await a.run()\nawait b.run()")
     first, second = nodes(drawing, Step)
