@@ -10,15 +10,14 @@ import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner
-
-from ksl.cli.app import cli
 
 from tests.crash.forked_serve import ForkedServe
 from tests.crash.process import Died, Serve
@@ -64,10 +63,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "workflows").mkdir(parents=True)
     (made / "ksl.toml").write_text("")
     (made / "workflows" / "all.py").write_text(PROJECT)
-    told = CliRunner().invoke(
-        cli, ["-C", str(made), "credentials", "set", "sender", "--set", "secret=-"], input="opensesame"
-    )
-    assert told.exit_code == 0, told.stderr
+    # Not in this process, which forks: SQLite in the child would take over files that are closed there.
+    command = [
+        sys.executable,
+        "-m",
+        "ksl",
+        "-C",
+        str(made),
+        "credentials",
+        "set",
+        "sender",
+        "--set",
+        "secret=-",
+    ]
+    told = subprocess.run(command, input="opensesame", capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
     return made
 
 
