@@ -54,13 +54,13 @@ class History:
         for line in lines:
             self.add(line)
 
-    def add(self, line: str, data: object = None, **meta: Any) -> History:
+    def add(self, line: str, data: dict[str, object] | None = None, **meta: Any) -> History:
         """ "step_failed b#0 ValueError", with what the body had seen taken to be everything before."""
         type, _, rest = line.partition(" ")
         step, _, failure = rest.partition(" ")
         seq = len(self.events) + 1
         if failure:
-            data = {"type": failure, "message": "", **(data if isinstance(data, dict) else {})}
+            data = {"type": failure, "message": "", **(data or {})}
         text = None if data is None else json.dumps(data).encode()
         meta.setdefault("after", seq - 1)
         if type.startswith("step_"):
