@@ -34,6 +34,8 @@ class ForkedServe(Serve):
             os.dup2(nothing, 1)
             os.dup2(said, 2)
             os.closerange(3, 256)
+            # pytest's write to files of their own, whose numbers the child's database would be given next.
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
             os.chdir(self.folder)
             os.environ.update(environment)
             sys.argv = ["ksl", "serve", "--port", "0", *options]
