@@ -145,6 +145,44 @@ async def test_a_header_cut_short_missing_or_doubled_is_refused(served: Served, 
     await refused(served, name, changed)
 
 
+NONSENSE = [
+    *(
+        b"",
+        b"\xff\xfe",
+        "٣".encode(),
+        b"\xed\xa0\x80",
+        b",,,,",
+        b"=" * 1_000,
+        b"v1," * 300,
+        b"v1a,AAAA",
+        b"t=,v1=",
+    ),
+    *(
+        b"t=1,t=2,v1=",
+        b"sha256=",
+        b"v0=",
+        b"v0=" + b"0" * 64,
+        b"Bearer",
+        b"null",
+        b"%00",
+        b"'\"<>{}",
+        b"9" * 4_000,
+    ),
+]
+
+
+@every_scheme
+async def test_nonsense_is_refused_like_anything_else(served: Served, name: str) -> None:
+    sender = SENDERS[name]
+    sent = headers_of(sender)
+    changed: list[tuple[Headers, bytes]] = []
+    for at, (header, _) in enumerate(sent):
+        if header.decode().lower() in sender.signed:
+            changed += [([*sent[:at], (header, other), *sent[at + 1 :]], BODY) for other in NONSENSE]
+    changed += [([(header, other) for header, _ in sent], b"\xff\x00") for other in NONSENSE]
+    await refused(served, name, changed)
+
+
 @every_scheme
 async def test_another_secret_or_none_is_refused(served: Served, name: str) -> None:
     sender = SENDERS[name]
