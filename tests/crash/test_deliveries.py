@@ -1,6 +1,6 @@
 """Deliveries to a server that is killed: what was answered is there, what is repeated happens once.
 
-`KSL_KILLED_ANSWERS` says how often the server is killed right after an answer, `KSL_FAN_OUT_STRIDE` which of the
+`CRASH_KILLED_ANSWERS` says how often the server is killed right after an answer, `CRASH_FAN_OUT_STRIDE` which of the
 writes of a fan-out kill it (1: every one). By hand: 300 and 1.
 """
 
@@ -25,8 +25,8 @@ from tests.crash.strace import Injection, why_not
 
 pytestmark = [pytest.mark.crash, pytest.mark.process]
 
-KILLS = int(os.environ.get("KSL_KILLED_ANSWERS", "10"))
-STRIDE = int(os.environ.get("KSL_FAN_OUT_STRIDE", "5"))
+KILLS = int(os.environ.get("CRASH_KILLED_ANSWERS", "10"))
+STRIDE = int(os.environ.get("CRASH_FAN_OUT_STRIDE", "5"))
 
 PROJECT = """
 from typing import Any
