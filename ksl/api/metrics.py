@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from ksl.records import RunStatus
 
 if TYPE_CHECKING:
     from ksl.runtime import Figures, Runtime
+    from ksl.trigger.lag import Lag
 
 
 async def exposition(runtime: Runtime) -> str:
@@ -21,6 +22,7 @@ async def exposition(runtime: Runtime) -> str:
         *(f'ksl_runs{{status="{status.value}"}} {counts.get(status, 0)}' for status in RunStatus),
         *_of_store(stats),
         *_of_runtime(runtime.figures()),
+        *_of_sources({"cron": runtime.cron.lag, "poll": runtime.polls.lag}),
     ]
     return "\n".join(lines) + "\n"
 
@@ -48,6 +50,14 @@ def _of_runtime(figures: Figures) -> Iterable[str]:
     yield from _gauge("ksl_timers_armed", "Timers of the next minutes, in memory.", figures.timers_in_window)
     lag = f"{figures.loop_lag_seconds:g}"
     yield from _gauge("ksl_loop_lag_seconds", "How late the event loop was when last looked at.", lag)
+
+
+def _of_sources(lags: Mapping[str, Lag]) -> Iterable[str]:
+    name = "ksl_trigger_lag_seconds"
+    yield from _family(name, "summary", "From the moment a tick stands for until its runs were stored.")
+    for kind, lag in lags.items():
+        yield f'{name}_sum{{kind="{kind}"}} {lag.sum_s:g}'
+        yield f'{name}_count{{kind="{kind}"}} {lag.count}'
 
 
 def _counter(name: str, help_: str, value: float) -> Iterable[str]:

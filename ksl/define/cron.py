@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any, ClassVar, Literal, get_args
 
-from ksl.define.codec import Json
+from ksl.define.codec import Json, invalid
 from ksl.define.duration import Duration, parse_duration
 from ksl.define.schedule import Schedule
 from ksl.define.source import Attachment, Source
-from ksl.errors import BadSchedule, InvalidInput, MalformedTrigger, NotEncodable, PayloadMisfit, UnknownZone
+from ksl.errors import BadSchedule, MalformedTrigger, NotEncodable, PayloadMisfit, UnknownZone
 from ksl.records import SourceKind
 
 Misfire = Literal["coalesce", "all", "skip"]
@@ -56,7 +57,7 @@ class CronSource(Source):
         try:
             return self.payload.encode(self._static, root="payload")
         except (NotEncodable, ValueError) as error:
-            raise MalformedTrigger(f"{self.where}: its payload is no JSON: {error}") from error
+            raise MalformedTrigger(f"{self.where}: its payload is no JSON: {error}") from None
 
     def details(self) -> Json:
         return {
@@ -65,7 +66,7 @@ class CronSource(Source):
             "misfire": self.misfire,
             "overlap": self.overlap,
             "jitter": self.jitter_ms / 1000,
-            "payload": self._static,
+            "payload": json.loads(self.data),
         }
 
     def delay_ms(self, nominal_ms: int) -> int:
@@ -83,6 +84,8 @@ class CronSource(Source):
             self._check(attachment, self.payload.decode(data))
 
     def _check(self, attachment: Attachment, value: Any) -> None:
+        from pydantic import ValidationError
+
         source = "its payload"
         if attachment.transform is not None:
             source = "what its transform makes of the payload"
@@ -93,13 +96,14 @@ class CronSource(Source):
                     f"{self.where}: the transform for workflow {attachment.workflow.slug} fails for its payload: "
                     f"{type(error).__name__}: {error}. Each tick would fail."
                 ) from error
+        what = f"{self.where}: {source}, as the input of workflow {attachment.workflow.slug},"
+        help = "Give a payload that fits, or a transform that makes the input of it."
         try:
             attachment.workflow.input.encode(value, root="input")
-        except (InvalidInput, NotEncodable, ValueError) as error:
-            raise PayloadMisfit(
-                f"{self.where}: {source} is no input of workflow {attachment.workflow.slug}: {error}\n"
-                "Give a payload that fits, or a transform that makes the input of it."
-            ) from error
+        except NotEncodable as error:
+            raise PayloadMisfit(f"{what} cannot be written as JSON: {error} {help}") from None
+        except ValidationError as error:
+            raise PayloadMisfit(f"{invalid(error, what=what)}. {help}") from None
 
 
 def scheduled(schedule: str, timezone: str, *, where: str) -> Schedule:
@@ -107,7 +111,7 @@ def scheduled(schedule: str, timezone: str, *, where: str) -> Schedule:
     try:
         return Schedule(schedule, timezone)
     except (BadSchedule, UnknownZone) as error:
-        raise type(error)(f"{where}: {error}") from error
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _chosen(value: Any, known: tuple[str, ...], *, what: str, where: str) -> Any:

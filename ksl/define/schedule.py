@@ -194,10 +194,8 @@ def zone_of(name: str) -> tzinfo:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError
         return ZoneInfo(name)
-    except (OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
-        raise UnknownZone(_no_zone(name)) from error
-    except KeyError as error:
-        raise UnknownZone(_no_zone(name)) from error
+    except (OSError, ValueError, KeyError):  # the first two of names that are paths
+        raise UnknownZone(_no_zone(name)) from None
 
 
 def _no_zone(name: object) -> str:
@@ -265,7 +263,7 @@ def _parsed(expression: str, fields: list[str]) -> tuple[tuple[int, ...], cronit
     except (CroniterError, TypeError, ValueError, KeyError, IndexError) as error:
         raise BadSchedule(
             f'the schedule "{expression}" cannot be read: {_reason(error, expression)}'
-        ) from error
+        ) from None
     minutes = range(60) if expanded[0] == ["*"] else [int(each) for each in expanded[0]]
     hours = range(24) if expanded[1] == ["*"] else [int(each) for each in expanded[1]]
     return tuple(sorted(hour * 60 + minute for hour in hours for minute in minutes)), found

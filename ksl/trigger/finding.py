@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ksl.define.codec import Codec
+from ksl.define.codec import Codec, invalid
 from ksl.define.duration import format_duration
 from ksl.define.poll import PollContext, PollSource
 from ksl.errors import NotEncodable, PollFailed
@@ -169,12 +169,17 @@ def _items(source: PollSource, returned: Any) -> list[Item]:
 
 def _item(source: PollSource, value: Any, *, what: str) -> Item | None:
     """None where the filter says no. Errors: PollFailed."""
+    from pydantic import ValidationError
+
     try:
         data = source.payload.encode(value, root="payload")
         if source.is_typed:
             value = source.payload.decode(data)
-    except (ValueError, NotEncodable) as error:
-        raise failed(source, f"{what} does not fit its type", error, told=str(error)) from error
+    except ValidationError as error:
+        unfit = invalid(error, what=what)
+        raise failed(source, "nothing was started", unfit, told=str(unfit)) from None
+    except NotEncodable as error:
+        raise failed(source, f"{what} cannot be written as JSON", error, told=str(error)) from None
     try:
         if source.filter is not None and not source.filter(value, None):
             return None

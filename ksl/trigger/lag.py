@@ -9,9 +9,7 @@ class Lag:
     def __init__(self) -> None:
         self.count = 0
         self.sum_s = 0.0
-        self.last_s = 0.0
 
     def add(self, lag_ms: int) -> None:
         self.count += 1
-        self.last_s = max(lag_ms, 0) / 1000
-        self.sum_s += self.last_s
+        self.sum_s += max(lag_ms, 0) / 1000

@@ -315,7 +315,7 @@ async def test_without_each_what_run_returns_is_one_payload_and_none_is_nothing(
 @pytest.mark.parametrize(
     ("returned", "options", "said"),
     [
-        ("{'id': 'x'}", "each=True", "does not fit its type"),
+        ("{'id': 'x'}", "each=True", "item 1 of what its run returned does not fit its schema: id"),
         ("{'id': 1}", "each=True, key=lambda i: [i.id]", "a key is a JSON scalar"),
         ("{'id': 1}", "each=True, key=lambda i: i.nothing", "its key raised"),
         ("{'id': 1}", "each=True, filter=lambda i: i.nothing", "its filter raised"),

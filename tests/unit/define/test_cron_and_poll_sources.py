@@ -69,7 +69,10 @@ def test_a_payload_that_is_no_input_is_found_before_it_fires() -> None:
     CronSource("digest", "@daily", payload={"day": "today"}).attach(digest).prepare()
     CronSource("digest", "@daily").attach(nothing).prepare()
     CronSource("digest", "@daily", payload=7).attach(digest, transform=day_named).prepare()
-    with pytest.raises(PayloadMisfit, match="its payload is no input of workflow digest"):
+    with pytest.raises(
+        PayloadMisfit,
+        match="its payload, as the input of workflow digest, does not fit its schema: day: Field req",
+    ):
         CronSource("digest", "@daily").attach(digest).prepare()
     with pytest.raises(PayloadMisfit, match="what its transform makes"):
         CronSource("digest", "@daily").attach(digest, transform=limit_only).prepare()
