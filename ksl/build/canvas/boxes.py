@@ -41,10 +41,22 @@ _SPACING = Spacing(
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Which cells a step takes up, to colour them or to choose the step. Columns and rows count from 0."""
+
+    id: str
+    column: int
+    row: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Boxes:
     text: str  # lines, each with its line break
     width: int  # in cells
     height: int
+    places: tuple[Place, ...]  # in the order of the source
 
 
 def boxes(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) -> Boxes:
@@ -55,7 +67,12 @@ def boxes(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) 
         grid.draw(shape)
     never = [f"unreached {site.key or 'a dynamic step'} (line {site.line})" for site in canvas.unplaced]
     lines = [*grid.lines(), *never]
-    return Boxes("\n".join(lines) + "\n", max(map(cells, lines)), len(lines))
+    places = [
+        Place(shape.of.id, shape.x, shape.y, shape.face.width, shape.face.height)
+        for shape in drawing.shapes
+        if isinstance(shape, Node) and isinstance(shape.of, Step | Wait)
+    ]
+    return Boxes("\n".join(lines) + "\n", max(map(cells, lines)), len(lines), tuple(places))
 
 
 class Sheet:
@@ -73,7 +90,7 @@ class Sheet:
     def node(self, block: Step | Wait, *, hidden: bool) -> Face:
         glyphs = self._glyphs
         light = words.light_of(block.id, self._lights)
-        parts = [glyphs.kinds[block.kind], self._cut(block.id, 48), self._cut(words.gist(block), 24)]
+        parts = [glyphs.kinds[block.kind], self._cut(words.name(block), 48), self._cut(words.gist(block), 24)]
         if light is not None:
             parts = [glyphs.states[light.state], *parts, glyphs.counted(light)]
         line = " ".join(filter(None, parts))

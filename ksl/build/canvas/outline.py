@@ -30,8 +30,18 @@ WIDTH = 100
 _NOTES_LEAST, _NOTES_MOST = 30, 60  # where notes begin, unless a step's id is longer
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    text: str
+    id: str | None = None  # of the step that it is about
+
+
 def outline(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) -> str:
     """With `lights` each step has its state and what there is to say of it, instead of its inputs."""
+    return "".join(f"{line.text}\n" for line in outline_lines(canvas, lights, ascii=ascii))
+
+
+def outline_lines(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) -> list[Line]:
     glyphs = ASCII if ascii else UNICODE
     lines = list(_Outline(glyphs, lights).sequence(canvas.blocks)) or [_Line("no steps")]
     hidden = [
@@ -39,13 +49,14 @@ def outline(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False
     ]
     longest = max((cells(line.text) for line in lines if line.note), default=0)
     column = min(max(longest + 2, _NOTES_LEAST), _NOTES_MOST)
-    return "\n".join(_printed(line, column, glyphs) for line in [*lines, *hidden]) + "\n"
+    return [Line(_printed(line, column, glyphs), line.id) for line in [*lines, *hidden]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     text: str
     note: str = ""
+    id: str | None = None
 
 
 class _Outline:
@@ -115,11 +126,11 @@ class _Outline:
         name = f"{glyphs.kinds[block.kind]} {block.id}"
         light = words.light_of(block.id, self._lights)
         if light is not None:
-            return _Line(f"{glyphs.states[light.state]} {name}", words.told(light))
+            return _Line(f"{glyphs.states[light.state]} {name}", words.told(light), block.id)
         chips = [f"{one.field}={one.expression}" if one.field else one.expression for one in block.inputs]
         if isinstance(block, Step) and block.inputs_hidden:
             chips.append(glyphs.more)
-        return _Line(f"{name}  {', '.join(chips)}" if chips else name)
+        return _Line(f"{name}  {', '.join(chips)}" if chips else name, id=block.id)
 
     def _frame(self, title: str, blocks: tuple[Block, ...]) -> Iterator[_Line]:
         yield _Line(f"{self._glyphs.opens} {title}".rstrip())

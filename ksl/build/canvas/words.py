@@ -87,6 +87,11 @@ def terminal_short(block: Terminal) -> str:
     return terminal(block).partition("(")[0]
 
 
+def name(block: Step | Wait) -> str:
+    """Its id, without the path to it where the workflow that it is in is drawn around it."""
+    return block.id.rpartition("/")[2]
+
+
 def gist(block: Step | Wait) -> str:
     """What a wait is for, as a person would write it: how long it sleeps, what is asked."""
     if block.kind == "sleep" and len(block.inputs) == 1:

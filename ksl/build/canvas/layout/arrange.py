@@ -61,7 +61,9 @@ class _Arranging:
             case Scope():
                 return self._framed("scope", block)
             case Helper():
-                return self._framed("helper", block)
+                piece = self._framed("helper", block)
+                piece.open = True  # a return in it ends the helper only
+                return piece
             case Opaque():
                 return self._opaque(block)
             case _:

@@ -58,9 +58,9 @@ class Paper:
     def node(self, block: Step | Wait, *, hidden: bool) -> Face:
         full = "\n".join([block.id, *words.chips(block)])
         if hidden:
-            name = cut(block.id, 240, _code)
+            name = cut(words.name(block), 240, _code)
             return Face(ceil(_code(name)) + 58, 26, (name,), full)
-        name = cut(block.id, 280, _name)
+        name = cut(words.name(block), 280, _name)
         inputs = _inputs(block)
         width = max(NOTE_LEAST, _name(name), min(_small(inputs), INPUTS_MOST))
         inputs = cut(inputs, width, _small)

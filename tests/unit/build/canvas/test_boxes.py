@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ksl.build.canvas.boxes import Boxes, boxes
+from ksl.build.canvas.boxes import Boxes, Place, boxes
+from ksl.build.canvas.expand import expanded
 from ksl.build.canvas.glyphs import ASCII, UNICODE, Glyphs, cells
 from ksl.build.canvas.lights import Light, Lights, NodeState
-from ksl.build.canvas.outline import outline
+from ksl.build.canvas.outline import outline, outline_lines
 from ksl.build.canvas.words import PRESSING
 
 from tests.unit.build.canvas.drawing import drawn
@@ -139,7 +140,29 @@ def test_wide_letters_take_two_cells(tmp_path: Path) -> None:
 
 def test_a_drawing_says_how_large_it_is(tmp_path: Path) -> None:
     drawing = boxes(drawn(tmp_path, "await a.run()"))
-    assert drawing == Boxes("( test )\n    │\n ╭─────╮\n │ ▸ a │\n ╰─────╯\n    │\n ( end )\n", 8, 7)
+    text = "( test )\n    │\n ╭─────╮\n │ ▸ a │\n ╰─────╯\n    │\n ( end )\n"
+    assert drawing == Boxes(text, 8, 7, (Place("a", 1, 2, 7, 3),))
+
+
+def test_steps_are_where_their_places_say(tmp_path: Path) -> None:
+    canvas = drawn(tmp_path, BODY + "\n    await asyncio.wait([a.run(), b.run()])")
+    drawing = boxes(canvas, LIGHTS)
+    rows = drawing.text.splitlines()
+    for place in drawing.places:
+        middle = rows[place.row + place.height // 2][place.column : place.column + place.width]
+        assert f"▸ {place.id}" in middle
+    lines = outline_lines(canvas, LIGHTS)
+    assert [line.id for line in lines if line.id is not None] == [place.id for place in drawing.places]
+    assert all(line.id is None or f"▸ {line.id}" in line.text for line in lines)
+
+
+def test_a_step_inside_another_workflow_is_called_by_its_own_name(tmp_path: Path) -> None:
+    inner = drawn(tmp_path, "if xs:\n    return await a.run()\nelse:\n    return await b.run()")
+    canvas = expanded(drawn(tmp_path, "await w.run()\nawait a.run()"), {"w": inner})
+    drawing = boxes(canvas)
+    assert [place.id for place in drawing.places] == ["w", "w/a", "w/b", "a"]
+    assert "w/" not in drawing.text
+    assert drawing.text.endswith("( end )\n"), "a return in there ends that workflow only"
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
