@@ -17,7 +17,7 @@ from ksl.define.codec import ArgumentsCodec, Codec, Json
 from ksl.define.credential import NO_CREDENTIALS, Credential, Credentials
 from ksl.define.duration import parse_duration
 from ksl.define.retry import ONCE, Retry
-from ksl.define.seam import current_run, frame_at, in_action, outside
+from ksl.define.seam import current_run, frame_at, here, in_action, outside
 from ksl.define.slug import check_slug, slug_of, title_of
 from ksl.errors import ActionIsLeaf, MalformedDefinition
 from ksl.records.credential import Scope
@@ -120,7 +120,7 @@ class Action(Generic[P, R]):
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """A durable step inside a run; elsewhere executes at once with the same validation."""
-        run = current_run()
+        run = here.run
         if run is None:
             return self._at_once(args, kwargs)
         # No cast: it would be one more call for every step.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 from ksl.errors import InvalidInput, MalformedDefinition, NotEncodable
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
 Json = dict[str, Any]
 
@@ -206,7 +206,12 @@ class ArgumentsCodec:
         return {**self._codec.schema(), "title": f"{self.where} input"}
 
 
-def invalid(error: ValidationError, *, what: str) -> InvalidInput:
+def invalid(error: ValueError, *, what: str) -> InvalidInput:
+    """What pydantic's ValidationError says, for people. Another ValueError is raised again."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        raise error
     errors: list[dict[str, Any]] = [
         {"loc": list(item["loc"]), "msg": item["msg"]} for item in error.errors(include_url=False)
     ]

@@ -252,8 +252,9 @@ class Attempts:
     def _tell_ended(self) -> None:
         """In a plain callback, for many attempts at a time: bodies are drained from here."""
         ended, self._ended = self._ended, []
+        now_ms = self._clock.now_ms()
         for attempt, result in ended:
-            self._settle(attempt, result)
+            self._settle(attempt, result, now_ms)
 
     async def _bounded(self, attempt: Attempt, timeout_s: float) -> Result:
         scope = asyncio.timeout(None)
@@ -314,9 +315,9 @@ class Attempts:
             result = task.result()
         except (asyncio.CancelledError, Exception) as error:
             result = Result(error=error)
-        self._settle(attempt, result)
+        self._settle(attempt, result, self._clock.now_ms())
 
-    def _settle(self, attempt: Attempt, result: Result) -> None:
+    def _settle(self, attempt: Attempt, result: Result, now_ms: int) -> None:
         if self._gates:
             self._leave(attempt)
         key = (attempt.run_id, attempt.step)
@@ -324,7 +325,7 @@ class Attempts:
             return
         del self.in_flight[key]
         result.started_at_ms = attempt.started_at_ms
-        result.finished_at_ms = self._clock.now_ms()
+        result.finished_at_ms = now_ms
         result.uses = attempt.uses
         attempt.done(result)
         if self._idle is not None:

@@ -18,7 +18,7 @@ from ksl.engine.durable import Durable
 from ksl.engine.halt import Halt
 from ksl.engine.ids import Scope, step_id
 from ksl.engine.loop import RunLoop, RunTask
-from ksl.errors import PayloadTooLarge, UnknownSite
+from ksl.errors import InvalidOutput, PayloadTooLarge, UnknownSite
 
 if TYPE_CHECKING:
     from ksl.build.sites import SiteTable
@@ -223,24 +223,18 @@ def _innermost_line(error: BaseException, file: str) -> str | None:
 
 def encode_input(workflow: Workflow[Any, Any], value: Any) -> bytes:
     """Errors: InvalidInput, NotEncodable."""
-    from pydantic import ValidationError
-
     try:
         return workflow.input.encode(value, root="input")
-    except ValidationError as error:
+    except ValueError as error:
         raise invalid(error, what=f"the input of workflow {workflow.slug}") from None
 
 
 def encode_output(workflow: Workflow[Any, Any], value: Any, *, payload_max: int) -> bytes:
     """Errors: InvalidOutput, NotEncodable, PayloadTooLarge."""
-    from pydantic import ValidationError
-
-    from ksl.errors import InvalidOutput
-
     try:
         data = workflow.output.encode(value, root="output")
         workflow.output.decode(data)  # what was stored must come back
-    except ValidationError as error:
+    except ValueError as error:
         raise InvalidOutput(str(invalid(error, what=f"what workflow {workflow.slug} returned"))) from None
     if len(data) > payload_max:
         raise _too_large(f"the output of workflow {workflow.slug}", data, payload_max)

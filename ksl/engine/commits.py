@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ksl.define.codec import invalid
-from ksl.engine.body import encode_input
 from ksl.engine.engine import Engine
 from ksl.engine.run import Run
 from ksl.errors import KslError, PayloadTooLarge, UnknownRun
@@ -106,10 +105,8 @@ def unknown(slug: str, slugs: list[str]) -> str:
 
 def validated(workflow: Any, text: bytes) -> bytes:
     """The input as it is stored: what the text means to the input's annotation, written canonically."""
-    from pydantic import ValidationError
-
     try:
         value = workflow.input.decode(text)
-    except ValidationError as error:
+    except ValueError as error:
         raise invalid(error, what=f"the input of workflow {workflow.slug}") from None
-    return encode_input(workflow, value)
+    return workflow.input.dump(value, "input")

@@ -60,8 +60,11 @@ _log = logging.getLogger("ksl.engine")
 
 
 def record_attempt(run: Run, call: Call, result: Result) -> None:
-    """An attempt's outcome: recorded as the step's, or followed by another attempt."""
+    """An attempt's outcome: recorded as the step's, or followed by another attempt. Nothing where nobody waits for
+    it any more."""
     step = call.id
+    if run.asked.get(step) is not call:
+        return
     attempt = run.attempts.get(step, 0) + 1
     run.attempts[step] = attempt
     meta = Meta(

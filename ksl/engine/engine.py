@@ -324,7 +324,7 @@ class Engine:
         if run.run_id in self.live:
             self.live.move_to_end(run.run_id)
         try:
-            run.attempt_done(call, result)
+            ending.record_attempt(run, call, result)
         except Exception as error:
             self._fault(run, error)
         if run.paused:

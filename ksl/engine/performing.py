@@ -26,7 +26,8 @@ def issue_stored(run: Run) -> None:
     """What waited for a commit that has come."""
     blocked = run.blocked
     while blocked and blocked[0][0] <= run.stored_seq:
-        _issue(run, blocked.pop(0)[1])
+        _, calls = blocked.pop(0)
+        _issue(run, calls)
 
 
 def _issue(run: Run, calls: list[Call]) -> None:

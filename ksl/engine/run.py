@@ -220,11 +220,6 @@ class Run:
 
     # What the world tells.
 
-    def attempt_done(self, call: Call, result: Any) -> None:
-        """An attempt of an action ended."""
-        if self.asked.get(call.id) is call:
-            ending.record_attempt(self, call, result)
-
     def on_stored(self, change: Change, /) -> None:
         """A turn is committed: what waited for that may act."""
         if change.events:
@@ -264,15 +259,12 @@ class Run:
         """Shows the body an event that was recorded just now. `value` is what its data decodes to, where known."""
         self.barrier = event.seq
         deliver(self, event, value)
-        self.settle_turn()
-        self.finish_turn()
-
-    def settle_turn(self) -> None:
         began_s = perf_counter()
         self.settle()
         took_s = perf_counter() - began_s
         if took_s > SLOW_S:
             self.host.slow(self, took_s)
+        self.finish_turn()
 
     def settle(self) -> None:
         """Drains, and hands out what earlier attempts of the run left, oldest first, as it is asked for."""
