@@ -14,21 +14,27 @@ from ksl.cli.project import count
 if TYPE_CHECKING:
     from ksl.build.config import Settings
     from ksl.build.discover import Project
+    from ksl.build.rules.diagnostic import Diagnostic
     from ksl.engine.rehearsal import Rehearsed
 
 
-async def fitting(settings: Settings, project: Project, still_alive: Callable[[], None]) -> list[Json]:
+async def fitting(
+    settings: Settings, project: Project, still_alive: Callable[[], None]
+) -> tuple[list[Json], list[Diagnostic]]:
     """For each unfinished run that has begun `{"run_id", "workflow", "status", "fits", "code", "rule", "line",
-    "message"}`, newest first. The last four are null where it fits, and `rule` and `line` where nothing tells."""
+    "message"}`, newest first. The last four are null where it fits, and `rule` and `line` where nothing tells.
+    And what broke those that do not fit, as the rule KSL117."""
+    from ksl.cli.edits import Edit, diagnostics, edit_of
     from ksl.engine.clock import SystemClock
     from ksl.engine.host import Limits
     from ksl.engine.rehearsal import Stage, rehearsals
     from ksl.engine.tokens import TokenKeys
+    from ksl.errors import DamagedEvent
     from ksl.log.sqlite import SqliteStore
     from ksl.records import RunFilter, RunStatus
 
     if not settings.store.path.exists():
-        return []
+        return [], []
     begun = (RunStatus.RUNNING, RunStatus.SLEEPING, RunStatus.WAITING, RunStatus.HELD)
     store = await SqliteStore.open_reader(settings.store.path)
     try:
@@ -40,10 +46,13 @@ async def fitting(settings: Settings, project: Project, still_alive: Callable[[]
         )
         found = rehearsals(project, store, RunFilter(statuses=begun), stage=stage)
         told: list[Json] = []
+        edits: list[Edit] = []
         async for each in found:
             told.append(_told(each, settings.folder))
+            if each.error is not None and not isinstance(each.error, DamagedEvent):
+                edits.append(await edit_of(project, store, each))
             still_alive()  # a body that never comes to an end is found out by the time since then
-        return told
+        return told, diagnostics(project, edits)
     finally:
         await store.close()
 

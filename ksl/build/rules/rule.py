@@ -25,6 +25,7 @@ class Rule(ABC):
     bad: ClassVar[str]
     good: ClassVar[str]
     fix: ClassVar[str]
+    needs_runs: ClassVar[bool] = False  # the bad example breaks it only under runs of the good one
 
     @property
     def severity(self) -> Severity:

@@ -31,8 +31,13 @@ def build(settings: Settings, project: Project, still_alive: Callable[[], None],
         "imported": True,
     }
     if runs:
-        answer["runs"] = asyncio.run(fitting(settings, project, still_alive))
+        answer["runs"], changed = asyncio.run(fitting(settings, project, still_alive))
+        answer["diagnostics"] = sorted([*answer["diagnostics"], *map(as_json, changed)], key=_place)
     return answer
+
+
+def _place(diagnostic: Json) -> tuple[str, int, int]:
+    return (diagnostic["file"], diagnostic["line"], diagnostic["col"])
 
 
 TASKS: dict[str, Task] = {"build": build}

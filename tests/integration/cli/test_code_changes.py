@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from ksl.build.rules.code_changed import CodeChanged
 from ksl.cli.app import cli
+
+from tests.unit.build.rules.project import DESK, write
 
 PAGE = Path(__file__).parents[3] / "docs" / "guide" / "code-changes.md"
 Json = dict[str, Any]
@@ -257,3 +260,37 @@ def test_people_read_which_runs_do_not_fit(desk: Desk, monkeypatch: pytest.Monke
 def test_without_a_database_there_is_no_run_to_fit(desk: Desk) -> None:
     assert desk.ksl("build", "--runs", code=0)["runs"] == []
     assert not (desk.folder / ".ksl").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "text"),
+    [
+        ("A recorded step is removed", "2 runs wait after `save`; its site is gone", ""),
+        ("A recorded step calls another action", "2 runs wait after `save`; its site is gone", ""),
+        ("A recorded step gets another input", "2 runs wait after `save`; the code gives a recorded step another input",
+         "await save"),
+        ("Two recorded steps change places",
+         "2 runs wait after `save`; the code asks for recorded steps in another order", ""),
+        ("A workflow is renamed or removed", "2 runs wait after `save`; the workflow is gone", ""),
+    ],
+)  # fmt: skip
+def test_a_build_says_which_edit_broke_how_many_runs(name: str, said: str, text: str, desk: Desk) -> None:
+    for _ in range(2):
+        desk.ksl("workflows", "run", "order", code=3)
+    desk.edit(EDITS[name])
+    built = desk.ksl("build", "--runs", code=1)
+    [told] = [each for each in built["warnings"] if each["code"] == "KSL117"]
+    assert told["message"] == said
+    assert (told["file"], told["severity"]) == ("workflows/flows.py", "warning")
+    assert text in told["source"]
+
+
+def test_the_example_of_the_rule_is_one_that_breaks_it(desk: Desk) -> None:
+    rule = CodeChanged()
+    write(desk.folder, "actions/desk.py", DESK)
+    desk.file.write_text(rule.good)
+    desk.ksl("workflows", "run", "order", "--input", "3", code=3)
+    assert desk.ksl("build", "--runs", code=0)["warnings"] == []
+    desk.file.write_text(rule.bad)
+    [told] = desk.ksl("build", "--runs", code=1)["warnings"]
+    assert (told["code"], told["message"]) == ("KSL117", "1 run waits after `notify`; its site is gone")
