@@ -61,9 +61,7 @@ class _Arranging:
             case Scope():
                 return self._framed("scope", block)
             case Helper():
-                piece = self._framed("helper", block)
-                piece.open = True  # a return in it ends the helper only
-                return piece
+                return self._framed("helper", block)
             case Opaque():
                 return self._opaque(block)
             case _:
@@ -125,7 +123,9 @@ class _Arranging:
         other = self._lane(block.no_break.blocks)
         broken = not ends((Loop("repeat", block.blocks, None, block.at),))
         if not broken:
-            return stack([frame, other], self._spacing)
+            piece = stack([frame, other], self._spacing)
+            piece.open = frame.open and other.open
+            return piece
         labels = [self._medium.label("no break"), self._medium.label("break")]
         return fan(frame, labels, [other, Piece()], self._spacing, "flow")
 
@@ -146,10 +146,16 @@ class _Arranging:
         lanes = [self._lane(lane.blocks) for lane in block.lanes]
         labels = [self._medium.label(lane.label) if lane.label else None for lane in block.lanes]
         inner = fan(Piece(), labels, lanes, self._spacing, "fork")
-        return framed("parallel", block, inner, self._title("parallel", block), self._spacing)
+        piece = framed("parallel", block, inner, self._title("parallel", block), self._spacing)
+        piece.open = True
+        return piece
 
     def _framed(self, kind: FrameKind, block: Scope | Helper) -> Piece:
-        return framed(kind, block, self._lane(block.blocks), self._title(kind, block), self._spacing)
+        """Whatever ends in it: a return ends the helper only, and a manager may go on after an error."""
+        inner = self._lane(block.blocks)
+        piece = framed(kind, block, inner, self._title(kind, block), self._spacing)
+        piece.open = True
+        return piece
 
     def _try(self, block: Try) -> Piece:
         space = self._spacing

@@ -18,6 +18,7 @@ from ksl.build.canvas.blocks import (
     Terminal,
     Try,
     Wait,
+    ends,
     lanes_of,
     walk,
 )
@@ -32,6 +33,7 @@ def check(canvas: Canvas, drawing: Drawing) -> None:
     labels = [shape for shape in drawing.shapes if isinstance(shape, Label)]
     edges = [shape for shape in drawing.shapes if isinstance(shape, Edge)]
     every_step_is_drawn_once(canvas, nodes)
+    assert not (ends(canvas.blocks) and any(node.of == "end" for node in nodes))
     nothing_lies_outside(drawing, edges, [box(shape) for shape in (*nodes, *frames, *labels)])
     no_two_overlap([*map(box, nodes), *map(box, labels), *map(strip, frames)])
     frames_lie_in_each_other_or_apart([box(frame) for frame in frames])
