@@ -187,6 +187,10 @@ def _shown(url: httpx.URL) -> str:
 @lru_cache(maxsize=8)
 def _trust(ca_file: str | None) -> ssl.SSLContext:
     """Made once: reading the certificates takes tens of milliseconds."""
-    return (
-        ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
-    )
+    if ca_file is None:
+        return httpx.create_ssl_context(trust_env=False)
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        why = error.strerror or error
+        raise HttpRefused(f"ca_file={ca_file!r} holds no certificates: {why}. Nothing was sent") from None

@@ -83,7 +83,8 @@ def letter(mail: Mail, *, sender: str, key: str, now: datetime) -> Letter:
     if not mail.to:
         raise MailRefused("a mail needs somebody in `to`. Nothing was sent.")
     origin = _address(mail.sender or sender, "sender")
-    message = EmailMessage(policy=policy.SMTP)
+    # 7bit: not every server takes more, and none has to be asked whether it does
+    message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
     # The same step has the same key on every attempt: whoever gets the mail twice can tell.
     message_id = f"<{sha256(key.encode()).hexdigest()[:32]}@{origin.domain}>"
     message["Message-ID"] = message_id

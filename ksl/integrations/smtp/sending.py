@@ -75,7 +75,12 @@ def _conversation(server: SmtpServer) -> Generator[smtplib.SMTP]:
 
 
 def _trust(server: SmtpServer) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=server.ca_file or None)
+    try:
+        return ssl.create_default_context(cafile=server.ca_file or None)
+    except OSError as error:
+        raise MailRefused(
+            f"ca_file={server.ca_file!r} holds no certificates: {error.strerror or error}. Nothing was sent."
+        ) from None
 
 
 def _own_name() -> str:

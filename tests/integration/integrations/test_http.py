@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -448,6 +449,16 @@ async def test_a_redirect_back_to_a_name_that_leads_elsewhere_by_then_is_refused
         assert len(outer.seen) == 1
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+async def test_the_same_holds_for_ipv6() -> None:
+    async with peer("::1") as there:
+        there.answers("/", b"six")
+        with pytest.raises(AddressRefused):
+            await client().get(CTX, there.url())
+        assert there.connections == 0
+        assert (await client(allow=["::1"]).get(CTX, there.url())).text == "six"
+
+
 async def test_of_several_addresses_only_the_permitted_are_tried(there: Peer) -> None:
     there.answers("/", b"ok")
 
@@ -502,6 +513,8 @@ async def test_the_certificate_is_that_of_the_name_though_the_connection_goes_to
                 await one.get(CTX, other)
         with pytest.raises(HttpUnavailable, match="certificate verify failed"):
             await client(resolve=resolve).get(CTX, there.url(host="api.example"))
+        with pytest.raises(HttpRefused, match="holds no certificates"):
+            await client(ca_file=str(tmp_path)).get(CTX, there.url(host="api.example"))
         with pytest.raises(HttpRefused, match="redirected from https"):
             await one.get(CTX, there.url("/down", host="api.example"))
 

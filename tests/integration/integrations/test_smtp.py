@@ -87,6 +87,14 @@ async def test_mail_and_login_go_over_an_encrypted_line(tmp_path: Path, security
         assert len(box.received) == 1
 
 
+async def test_certificates_that_are_not_there_are_told_before_anything_is_sent(tmp_path: Path) -> None:
+    async with mailbox() as box:
+        for security in ("starttls", "tls"):
+            with pytest.raises(MailRefused, match="holds no certificates"):
+                await sent(server(box, security=security, ca_file=str(tmp_path / "none.pem")))
+        assert box.received == []
+
+
 async def test_a_server_without_starttls_gets_nothing() -> None:
     async with mailbox(login=True) as box:
         with pytest.raises(MailRefused, match="STARTTLS"):

@@ -147,6 +147,7 @@ def test_no_line_ends_in_a_way_that_servers_could_read_differently(text: str, fi
         lines = one.data.split(b"\r\n")
         assert not any(b"\r" in line or b"\n" in line for line in lines)
         assert max(map(len, lines)) <= 998
+        assert one.data.isascii()
 
 
 NO_ADDRESSES = [
