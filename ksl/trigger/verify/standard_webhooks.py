@@ -19,6 +19,7 @@ from ksl.trigger.verify.scheme import (
 )
 
 KEY_MIN = 24  # bytes, says the specification
+SIGNATURES_MAX = 16  # each is another ed25519 verification, which strangers could have us make by the hundred
 
 _SYMMETRIC = "whsec_"
 _PUBLIC = "whpk_"
@@ -48,6 +49,8 @@ class StandardWebhooks(TimedScheme):
         sent_at = request.header(f"{self.prefix}-timestamp")
         self.check_time(sent_at, request.now_ms)
         signatures = request.header(f"{self.prefix}-signature").split(" ")
+        if len(signatures) > SIGNATURES_MAX:
+            raise Unverified(f"{len(signatures)} signatures are more than {SIGNATURES_MAX}")
         content = f"{delivery_id}.{sent_at}.".encode() + request.body
         keys = usable(secrets)
         public = [key for key in keys if key.startswith(_PUBLIC)]

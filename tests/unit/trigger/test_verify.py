@@ -243,6 +243,13 @@ def test_one_right_signature_of_several_is_enough_for_standard_webhooks() -> Non
         refused(STANDARD, STANDARD.replaced("webhook-signature", none))
 
 
+def test_a_hundred_signatures_are_not_tried() -> None:
+    (right,) = STANDARD.request().headers["webhook-signature"]
+    most = STANDARD.replaced("webhook-signature", "v1a,x " * 15 + right)
+    assert STANDARD.scheme.verify(most, [STANDARD.secret]) == Verified(STANDARD.delivery_id)
+    assert "17 signatures" in refused(STANDARD, STANDARD.replaced("webhook-signature", "v1a,x " * 16 + right))
+
+
 def test_one_right_v1_of_several_is_enough_for_stripe_and_v0_never_is() -> None:
     (header,) = STRIPE.request().headers["stripe-signature"]
     right = header.partition("v1=")[2]
