@@ -127,6 +127,7 @@ def our_fault(error: Exception) -> str:
         "init": ("init", "Write a small project that works."),
         "build": ("build", "Import the project and say what is wrong with it."),
         "canvas": ("canvas", "Draw a workflow from its source, running nothing."),
+        "dev": ("dev", "Serve the project, and anew whenever its code changes."),
         "serve": ("serve", "Run the project's workflows and answer HTTP until stopped."),
         "doctor": ("doctor", "Check this machine, the project and its data; say what to do."),
         "backup": ("backup", "Copy the database into one file, also while a server runs."),
