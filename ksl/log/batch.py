@@ -136,7 +136,7 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
     if timers:
         _write_timers(cursor, timers)
     if hooks:
-        cursor.executemany(rows.HOOK_UPSERT, [msgspec.structs.astuple(hook) for hook in hooks.values()])
+        cursor.executemany(rows.HOOK_UPSERT, [rows.hook_row(hook) for hook in hooks.values()])
 
 
 def _insert_events(cursor: sqlite3.Cursor, events: list[tuple[Any, ...]]) -> None:

@@ -31,14 +31,15 @@ def event_crc(
     kind = _type_crc.get(type)
     if kind is None:
         kind = crc32(type.encode())
-    crc = (run + kind + seq * 0x9E3779B1 + at_ms * 0x85EBCA6B) & 0xFFFFFFFF
+    # crc32 takes what it starts with modulo 2**32.
+    crc = run + kind + seq * 0x9E3779B1 + at_ms * 0x85EBCA6B
     if step is not None:
         crc = crc32(step.encode(), crc)
     # The additions mark the borders, so that a byte which moved from one column to the next is noticed.
     if data is not None:
-        crc = crc32(data, crc + 1 & 0xFFFFFFFF)
+        crc = crc32(data, crc + 1)
     if input is not None:
-        crc = crc32(input, crc + 2 & 0xFFFFFFFF)
+        crc = crc32(input, crc + 2)
     if meta is not None:
-        crc = crc32(meta, crc + 3 & 0xFFFFFFFF)
-    return crc
+        crc = crc32(meta, crc + 3)
+    return crc & 0xFFFFFFFF

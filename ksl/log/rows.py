@@ -2,6 +2,10 @@
 
 JSON goes in through `CAST(? AS TEXT)` and comes out through `CAST(x AS BLOB)`: Python keeps bytes on both
 sides and nothing is decoded on the way.
+
+What is written most, events and runs, is bound as int, str and bytearray alone. For each None and each `bytes`
+sqlite3 asks its adapters whether they would like to convert it, which takes as long as storing it. So None goes in
+as a value that nothing else has, and `NULLIF` puts NULL in its place.
 """
 
 from __future__ import annotations
@@ -22,7 +26,10 @@ ASIDE_BYTES = 64 * 1024  # larger values are kept in `blob`, once each
 EVENT_INSERT = """
     INSERT INTO event (run_id, seq, type, step, at_ms, data, input, meta, data_blob, input_blob, crc)
     VALUES """
-EVENT_VALUES = "(?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)"
+_NULL = bytearray(b"\0")  # no text, since it is a blob; no JSON, no hash
+_NULLABLE = "NULLIF(?, x'00')"
+_JSON = f"CAST({_NULLABLE} AS TEXT)"
+EVENT_VALUES = f"(?, ?, ?, {_NULLABLE}, ?, {_JSON}, {_JSON}, {_JSON}, {_NULLABLE}, {_NULLABLE}, ?)"
 EVENT_COLUMNS = """
     seq, type, step, at_ms, CAST(data AS BLOB), CAST(input AS BLOB), CAST(meta AS BLOB),
     data_blob, input_blob, crc"""
@@ -39,17 +46,23 @@ class Blob(NamedTuple):
 
 def event_row(event: Event, blobs: list[Blob]) -> tuple[Any, ...]:
     """Values too large for the row are added to `blobs`."""
+    run_id, seq, type, step, at_ms = event.run_id, event.seq, event.type, event.step, event.at_ms
     data, input = event.data, event.input
     meta = None if event.meta is None else _encode_meta(event.meta)
-    crc = event_crc(run_crc(event.run_id), event.seq, event.type, event.step, event.at_ms, data, input, meta)
+    crc = event_crc(run_crc(run_id), seq, type, step, at_ms, data, input, meta)
     data_blob = input_blob = None
     if data is not None and len(data) > ASIDE_BYTES:
         data, data_blob = None, _aside(data, blobs)
     if input is not None and len(input) > ASIDE_BYTES:
         input, input_blob = None, _aside(input, blobs)
     return (
-        event.run_id, event.seq, event.type, event.step, event.at_ms,
-        data, input, meta, data_blob, input_blob, crc,
+        run_id, seq, type, _NULL if step is None else step, at_ms,
+        _NULL if data is None else bytearray(data),
+        _NULL if input is None else bytearray(input),
+        _NULL if meta is None else bytearray(meta),
+        _NULL if data_blob is None else data_blob,
+        _NULL if input_blob is None else input_blob,
+        crc,
     )  # fmt: skip
 
 
@@ -95,9 +108,12 @@ def _columns(record: type[Any], *, kept: set[str], json: set[str]) -> tuple[str,
 
     `kept`: the key first, and what never changes. Their indexes are then left alone.
     """
-    names = [field.name for field in msgspec.structs.fields(record)]
+    fields = msgspec.structs.fields(record)
+    names = [field.name for field in fields]
     listed = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join("CAST(? AS TEXT)" if name in json else "?" for name in names)
+    values = ", ".join(
+        _JSON if field.name in json else _NULLABLE if field.default is None else "?" for field in fields
+    )
     changed = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in kept)
     table, key = ("run", "run_id") if record is RunRow else ("hook", "token_hash")
     return (
@@ -123,10 +139,20 @@ TIMER_CLEAR = "DELETE FROM timer WHERE due_ms = ? AND run_id = ? AND step = ? AN
 TimerKey = tuple[int, str, str, str]
 
 
-def run_row(run: RunRow) -> tuple[Any, ...]:
-    row = list(msgspec.structs.astuple(run))
+def run_row(run: RunRow) -> list[Any]:
+    """What `RUN_UPSERT` takes."""
+    row = _bindable(run)
     row[2] = str(run.status)
-    return tuple(row)
+    return row
+
+
+def hook_row(hook: HookRow) -> list[Any]:
+    """What `HOOK_UPSERT` takes."""
+    return _bindable(hook)
+
+
+def _bindable(record: RunRow | HookRow) -> list[Any]:
+    return [_NULL if value is None else value for value in msgspec.structs.astuple(record)]
 
 
 def read_run(row: tuple[Any, ...]) -> RunRow:
