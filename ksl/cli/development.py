@@ -155,7 +155,11 @@ def _ksl(folder: Path) -> tuple[str, ...]:
 
 
 async def _changes(folder: Path, data_folder: Path, stopped: asyncio.Event) -> AsyncIterator[set[Path]]:
-    from watchfiles import Change, DefaultFilter, awatch
+    from watchfiles import (
+        Change,
+        DefaultFilter,
+        awatch,  # pyright: ignore[reportUnknownVariableType]
+    )
 
     class Code(DefaultFilter):
         def __call__(self, change: Change, path: str) -> bool:
