@@ -170,6 +170,8 @@ def counted(light: Light) -> str:
 
 
 def took(ms: int) -> str:
+    if ms < 10:
+        return f"{ms} ms"
     seconds = ms / 1000
     if seconds < 59.5:
         return (

@@ -114,12 +114,14 @@ def test_every_colour_is_a_variable_that_a_page_can_set() -> None:
     for selector, body in rules:
         colours = re.findall(r"#[0-9a-f]{3,8}\b|rgb\(", body)
         assert not colours or ":where(" in selector, selector
-    themes = [
-        set(re.findall(r"(--canvas-[a-z-]+):", body)) for selector, body in rules if ":where(" in selector
+    light, dark, chosen_dark = [
+        dict(re.findall(r"(--canvas-[a-z-]+): ([^;]+);", body))
+        for selector, body in rules
+        if ":where(" in selector
     ]
-    assert len(themes) == 3
-    assert themes[0] == themes[1] == themes[2]
-    assert set(re.findall(r"var\((--canvas-[a-z-]+)\)", css)) <= themes[0]
+    assert set(light) == set(dark)
+    assert dark == chosen_dark
+    assert set(re.findall(r"var\((--canvas-[a-z-]+)\)", css)) == set(light)
 
 
 def test_nothing_moves_for_those_who_asked_for_that() -> None:

@@ -14,7 +14,9 @@ AT = Range(1, 0, 1, 1)
 @pytest.mark.parametrize(
     ("ms", "text"),
     [
-        (0, "0.00 s"),
+        (0, "0 ms"),
+        (9, "9 ms"),
+        (10, "0.01 s"),
         (210, "0.21 s"),
         (1_400, "1.4 s"),
         (9_990, "10.0 s"),
@@ -25,7 +27,7 @@ AT = Range(1, 0, 1, 1)
         (270_000_000, "3 d 3 h"),
     ],
 )
-def test_durations_are_told_in_two_figures(ms: int, text: str) -> None:
+def test_a_duration_is_told_in_the_unit_that_suits_it(ms: int, text: str) -> None:
     assert took(ms) == text
 
 
