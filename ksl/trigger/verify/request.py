@@ -48,9 +48,11 @@ class SignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The sender knows a secret. `delivery_id` is equal on every attempt at the same delivery, if it has one."""
+    """The sender knows a secret. `delivery_id` is equal on every attempt at the same delivery, if it has one. With
+    `challenge` it is no delivery: the sender asks whether the address is the receiver's, and wants to read this."""
 
     delivery_id: str | None = None
+    challenge: str | None = None
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -133,16 +133,20 @@ def checked_id(text: str, *, what: str) -> str:
     return text
 
 
-def event_id(body: bytes, key: str) -> str | None:
-    """The text at the top level of a JSON body that names the delivery; for bodies whose signature was right."""
+def top_level(body: bytes) -> dict[str, object]:
+    """The fields of a JSON object; none for any other body. For bodies whose signature was right."""
     import json
 
     load = cast("Callable[[bytes], object]", json.loads)
     try:
         value = load(body)
     except (ValueError, RecursionError):
-        return None
-    name = cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
+        return {}
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+def event_id(name: object) -> str | None:
+    """What a body says of its event's id, if that can be kept as the id of a delivery."""
     return name if isinstance(name, str) and _ID.fullmatch(name) is not None else None
 
 

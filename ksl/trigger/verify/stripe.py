@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ksl.errors import Unverified
 from ksl.trigger.verify.request import SignedRequest, Verified
-from ksl.trigger.verify.scheme import TimedScheme, event_id, hmac_sha256, require_match, usable
+from ksl.trigger.verify.scheme import TimedScheme, event_id, hmac_sha256, require_match, top_level, usable
 
 
 class Stripe(TimedScheme):
@@ -28,4 +28,4 @@ class Stripe(TimedScheme):
             for secret in usable(secrets)
         ]
         require_match(signatures, right)
-        return Verified(event_id(request.body, "id"))
+        return Verified(event_id(top_level(request.body).get("id")))

@@ -287,6 +287,16 @@ def test_github_and_slack_send_one_signature(sender: Sender) -> None:
         refused(sender, sender.replaced(name, other))
 
 
+def test_slack_asks_whether_an_address_is_the_receiver_s() -> None:
+    body = b'{"token": "x", "challenge": "3eZbrw1aBm2rZgRNFdxV", "type": "url_verification"}'
+    verified = SLACK.scheme.verify(SLACK.request(body), [SLACK.secret])
+    assert verified == Verified(challenge="3eZbrw1aBm2rZgRNFdxV")
+    forged = SLACK.request(body)
+    refused(SLACK, SignedRequest(forged.headers, {}, body + b" ", forged.now_ms))
+    for other in (b'{"challenge": "x"}', b'{"type": "url_verification", "challenge": 7}'):
+        assert SLACK.scheme.verify(SLACK.request(other), [SLACK.secret]) == Verified()
+
+
 def test_an_id_of_standard_webhooks_may_not_hold_a_full_stop() -> None:
     # what is signed for id "a", time 1 and body "2.x" is what is signed for id "a.1", time 2 and body "x"
     key = base64.b64decode(STANDARD.secret.removeprefix("whsec_"))
