@@ -114,14 +114,48 @@ def test_every_colour_is_a_variable_that_a_page_can_set() -> None:
     for selector, body in rules:
         colours = re.findall(r"#[0-9a-f]{3,8}\b|rgb\(", body)
         assert not colours or ":where(" in selector, selector
-    light, dark, chosen_dark = [
-        dict(re.findall(r"(--canvas-[a-z-]+): ([^;]+);", body))
+    light, dark, chosen_dark = themes()
+    assert set(light) == set(dark)
+    assert dark == chosen_dark
+    assert set(re.findall(r"var\(--canvas-([a-z-]+)\)", css)) == set(light)
+
+
+def themes() -> list[dict[str, str]]:
+    """Light, dark, and dark where it is chosen."""
+    css = re.sub(r"/\*.*?\*/", "", stylesheet(), flags=re.DOTALL)
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", css)
+    return [
+        dict(re.findall(r"--canvas-([a-z-]+): ([^;]+);", body))
         for selector, body in rules
         if ":where(" in selector
     ]
-    assert set(light) == set(dark)
-    assert dark == chosen_dark
-    assert set(re.findall(r"var\((--canvas-[a-z-]+)\)", css)) == set(light)
+
+
+def test_what_is_said_of_a_state_can_be_read() -> None:
+    """At least 4.5 to 1, what accessibility guidelines ask of small text."""
+    for colours in themes():
+        box, ground = light_of(colours["box"]), light_of(colours["ground"])
+        share = float(colours["tint"].removesuffix("%")) / 100
+        for state in ("done", "running", "waiting", "failed", "caught", "quiet"):
+            washed = light_of(colours[state], over=colours["box"], share=share)
+            assert contrast(light_of(colours[state]), washed) >= 4.5, state
+        for text, under in (("ink", box), ("soft", box), ("soft", ground), ("error", ground)):
+            assert contrast(light_of(colours[text]), under) >= 4.5, text
+        assert contrast(light_of(colours["line"]), ground) >= 3, "lines"
+
+
+def contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
+
+
+def light_of(colour: str, *, over: str = "#000000", share: float = 1.0) -> float:
+    """How bright a colour is, from 0 to 1, where this share of it lies over another."""
+    parts = [
+        (int(colour[at : at + 2], 16) * share + int(over[at : at + 2], 16) * (1 - share)) / 255
+        for at in (1, 3, 5)
+    ]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_nothing_moves_for_those_who_asked_for_that() -> None:
