@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from ksl.views.workflows import unknown_workflow
 if TYPE_CHECKING:
     from ksl.build.discover import Project
 
+_MANY = 5_000  # events
 _DEEP = 5  # levels of workflows inside workflows that are opened
 _NOTHING: Mapping[str, UnderWay] = {}
 
@@ -73,18 +75,29 @@ async def run_canvas_json(
         raise _not_kept(row)
     events = await store.events(run_id)
     root = project.folder if project is not None else None
-    fold = Fold(events, now_ms=now_ms, finished=has_ended(events), under_way=under_way)
-    shown = as_json(canvas, root)
-    shown["run"] = {"run_id": run_id, "status": row.status.value, "code_version": row.code_version}
-    shown["changed"] = None if today is None else today != row.code_version
-    shown["nodes"] = _nodes(fold.lights(canvas))
-    shown["elsewhere"] = fold.elsewhere(canvas)
-    if expand:
-        shown["insides"] = {
-            path: as_json(inner, root) | {"nodes": _nodes(fold.lights(inner, inside=path))}
-            for path, inner in _insides(canvas, of_then).items()
+    insides = _insides(canvas, of_then) if expand else {}
+
+    def lit() -> JsonObject:
+        fold = Fold(events, now_ms=now_ms, finished=has_ended(events), under_way=under_way)
+        return {
+            "nodes": _nodes(fold.lights(canvas)),
+            "elsewhere": fold.elsewhere(canvas),
+            "insides": {
+                path: as_json(inner, root) | {"nodes": _nodes(fold.lights(inner, inside=path))}
+                for path, inner in insides.items()
+            },
         }
-    return shown
+
+    # A run of a hundred thousand steps takes the better part of a second, in which others have questions too.
+    told = lit() if len(events) < _MANY else await asyncio.to_thread(lit)
+    if not expand:
+        del told["insides"]
+    return {
+        **as_json(canvas, root),
+        "run": {"run_id": run_id, "status": row.status.value, "code_version": row.code_version},
+        "changed": None if today is None else today != row.code_version,
+        **told,
+    }
 
 
 async def _canvases(

@@ -109,6 +109,8 @@ class Fold:
             each.started_at_ms, each.finished_at_ms = each.started_at_ms or now.started_at_ms, None
             if now.how == "running":
                 each.tries = max(each.tries, now.attempt)
+        if not each.seq and each.id not in self._under_way and self._body_has_ended(each.scope):
+            each.state = "cancelled"
         if self._finished and (each.state in _OPEN or each.state == "pending"):
             each.state, each.due_ms = each.before or "cancelled", None
         return each
@@ -137,6 +139,10 @@ class Fold:
 
     def _is_of_now(self, each: Occurrence) -> bool:
         return self._read.of_attempt(each) or each.id in self._under_way
+
+    def _body_has_ended(self, scope: str) -> bool:
+        outer = self._read.by_id.get(scope)
+        return outer is not None and outer.state in _SETTLED and self._read.of_attempt(outer)
 
     def _all_over(self, inside: str) -> bool:
         """Whether every body that ran for this node has ended."""

@@ -161,20 +161,46 @@ async def test_a_canvas_is_lit_as_the_run_goes(
                     await machine.close()
             assert ended.row.status in FINISHED
             compared += machine.compared
-            skipped += _check_end(machine.canvas, ended.events, told, slug)
+            skipped += _check_end(project, machine.canvas, ended.events, told, slug)
             caught += _check_prefixes(machine.canvas, ended.events, told, slug, seed)
     assert compared > 20 * CHUNK
     assert skipped
     assert caught
 
 
-def _check_end(canvas: Canvas, events: list[Event], told: Told, slug: str) -> int:
+def _check_insides(project: Project, canvas: Canvas, events: list[Event], told: Told, slug: str) -> None:
+    """Inside a sub-workflow it is the same: skipped is what no body of it came to."""
+    fold = Fold(events, now_ms=events[-1].at_ms, finished=True)
+    pending = [("", canvas)]
+    while pending:
+        under, outer = pending.pop()
+        for block in walk(outer.blocks):
+            if isinstance(block, Step) and block.kind == "workflow" and block.callee is not None:
+                path, inner = f"{under}{block.id}", canvas_of(project, block.callee)
+                pending.append((f"{path}/", inner))
+                every = {id for each in walk(inner.blocks) for id in _ids(each)}
+                came_to = {
+                    node_path(id).removeprefix(f"{path}/")
+                    for attempt in (*told.calls, *told.hooks)
+                    for id in (*told.calls[attempt], *told.hooks[attempt])
+                    if node_path(id.rpartition("/")[0]) == path
+                }
+                lit = fold.lights(inner, inside=path)
+                assert {node for node, light in lit.items() if light.state == "skipped"} == every - came_to, (
+                    slug
+                )
+                assert set(lit) == every, slug
+                assert not any(set(light.counts) & {*OPEN, "pending"} for light in lit.values()), slug
+
+
+def _check_end(project: Project, canvas: Canvas, events: list[Event], told: Told, slug: str) -> int:
     """Of a run that ended: every node says how its newest occurrence ended, or that there was none."""
     lit = Fold(events, now_ms=events[-1].at_ms, finished=True).lights(canvas)
     every = {id for block in walk(canvas.blocks) for id in _ids(block)}
     came_to = {node for attempt in (*told.calls, *told.hooks) for node in told.nodes(attempt)}
     assert {node for node, light in lit.items() if light.state == "skipped"} == every - came_to, slug
     assert set(lit) == every, slug
+    _check_insides(project, canvas, events, told, slug)
     newest = max(told.calls, default=0)
     succeeded = events[-1].type == "run_completed"
     for node, light in lit.items():
