@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := ksl tests bench workflows actions examples
+SOURCES := ksl tests bench workflows actions triggers examples
 HERE = $(wildcard $(SOURCES))
 
 .DELETE_ON_ERROR:
@@ -89,7 +89,7 @@ lock:
 	@rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --build-deps-for editable --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --extra oauth --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
+	$(COMPILE) --extra dev --extra oauth --extra otel --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
 	  pyproject.toml
 	@rm -rf $(VENV)/lock
 

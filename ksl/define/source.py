@@ -77,6 +77,9 @@ class Source:
         Returns the source, so that calls can be chained. Errors: MalformedTrigger for a workflow that is attached
         already; AgentsUnavailable.
         """
+        return self._attach(target, transform, prompt)
+
+    def _attach(self, target: object, transform: Callable[..., object] | None, prompt: object) -> Self:
         if not isinstance(target, Workflow):
             if prompt is not None:
                 raise AgentsUnavailable(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
 from ksl.define.codec import Json
+from ksl.define.delivery import Delivery
 from ksl.define.source import Source
+from ksl.define.workflow import Workflow
 from ksl.errors import MalformedTrigger
 from ksl.records import SourceKind
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-class WebhookSource(Source):
+P = TypeVar("P")
+
+
+class WebhookSource(Source, Generic[P]):
     """Fires at each delivery to `POST /triggers/{endpoint}` whose body fits `payload`.
 
     `filter` says whether a payload fires. `verify` is a scheme such as `StandardWebhooks(credential=...)`; without
@@ -24,6 +29,32 @@ class WebhookSource(Source):
 
     kind: ClassVar[SourceKind] = "webhook"
 
+    @overload
+    def __init__(
+        self,
+        slug: str,
+        endpoint: str | None = None,
+        *,
+        payload: type[P],
+        filter: Callable[[P], object] | Callable[[P, Delivery], object] | None = None,
+        verify: Any = None,
+        form: bool = False,
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: WebhookSource[Any],
+        slug: str,
+        endpoint: str | None = None,
+        payload: Any = Any,
+        *,
+        filter: Callable[[Any], object] | Callable[[Any, Delivery], object] | None = None,
+        verify: Any = None,
+        form: bool = False,
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
     def __init__(
         self,
         slug: str,
@@ -54,3 +85,19 @@ class WebhookSource(Source):
     def details(self) -> Json:
         verify = None if self.verify is None else type(self.verify).__name__
         return {"endpoint": self.endpoint, "verify": verify, "form": self.form}
+
+    @overload
+    def attach(
+        self,
+        target: Workflow[Any, Any],
+        /,
+        *,
+        transform: Callable[[P], object] | Callable[[P, Delivery], object] | None = None,
+    ) -> Self: ...
+    @overload
+    def attach(
+        self, target: object, /, *, prompt: str | Callable[[P], str] | Callable[[P, Delivery], str]
+    ) -> Self: ...
+    def attach(self, target: Any, /, *, transform: Any = None, prompt: Any = None) -> Self:
+        """As `Source.attach`, with the payload's type."""
+        return self._attach(target, transform, prompt)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -286,7 +286,8 @@ class Runtime:
         source = self.triggers.source(slug)
         if isinstance(source, WebhookSource):
             check(payload or b"null", what="the payload")
-            fired = await self.triggers.fire(source, [Item(payload or b"null")], by=by)
+            webhook = cast("WebhookSource[Any]", source)
+            fired = await self.triggers.fire(webhook, [Item(payload or b"null")], by=by)
             return fired.row
         if payload is not None:
             raise BadRequest(

@@ -77,10 +77,11 @@ class Receiving:
         self._storing: dict[
             tuple[str, str], asyncio.Future[None]
         ] = {}  # delivery ids on their way to the log
-        by_endpoint: dict[str, list[WebhookSource]] = {}
+        by_endpoint: dict[str, list[WebhookSource[Any]]] = {}
         for source in triggers.project.triggers.values():
             if isinstance(source, WebhookSource):
-                by_endpoint.setdefault(source.endpoint, []).append(source)
+                webhook = cast("WebhookSource[Any]", source)
+                by_endpoint.setdefault(webhook.endpoint, []).append(webhook)
         self._sources = by_endpoint
 
     async def receive(self, endpoint: str, arrived: Arrived) -> Answer:
@@ -103,7 +104,7 @@ class Receiving:
                 raise each
         return _together(cast("list[_Heard]", heard), shared=shared)
 
-    async def _hear(self, source: WebhookSource, arrived: Arrived, *, shared: bool) -> _Heard:
+    async def _hear(self, source: WebhookSource[Any], arrived: Arrived, *, shared: bool) -> _Heard:
         now_ms = self._triggers.clock.now_ms()
         try:
             verified = await self._verified(source, arrived, now_ms)
@@ -129,7 +130,7 @@ class Receiving:
             return _heard(await self._fire(source, item, delivery))
         return await self._once(source, item, delivery, verified.delivery_id, now_ms)
 
-    async def _verified(self, source: WebhookSource, arrived: Arrived, now_ms: int) -> Verified:
+    async def _verified(self, source: WebhookSource[Any], arrived: Arrived, now_ms: int) -> Verified:
         """Errors: Unverified, MissingCredential."""
         if source.verify is None:
             return Verified()
@@ -137,7 +138,7 @@ class Receiving:
         return source.verify.verify(request, await self._secrets(source.verify))
 
     async def _once(
-        self, source: WebhookSource, item: Item, delivery: Delivery, delivery_id: str, now_ms: int
+        self, source: WebhookSource[Any], item: Item, delivery: Delivery, delivery_id: str, now_ms: int
     ) -> _Heard:
         digest = hashlib.sha256(delivery.body).digest()
         storing = (source.slug, delivery_id)
@@ -155,7 +156,7 @@ class Receiving:
             del self._storing[storing]
             done.set_result(None)
 
-    def _repeated(self, source: WebhookSource, known: FiredKey, digest: bytes, now_ms: int) -> _Heard:
+    def _repeated(self, source: WebhookSource[Any], known: FiredKey, digest: bytes, now_ms: int) -> _Heard:
         if known.digest != digest:
             reason = f"delivery {known.key} of source {source.slug} came before with another body"
             self._refuse(source, now_ms, reason, known.key)
@@ -163,7 +164,7 @@ class Receiving:
         run_ids = _decode_ids(known.answer or b"[]")
         return _Heard("runs", run_ids) if run_ids else _Heard("skipped")
 
-    async def _fire(self, source: WebhookSource, item: Item, delivery: Delivery) -> Fired:
+    async def _fire(self, source: WebhookSource[Any], item: Item, delivery: Delivery) -> Fired:
         if self._triggers.standing.is_enabled(source.slug):
             return await self._triggers.fire(source, [item], delivery=delivery)
         # Recorded with its payload, so that it can be fired by hand. Its id stays free: it may come again.
@@ -171,7 +172,7 @@ class Receiving:
         return Fired(row, [])
 
     def _refuse(
-        self, source: WebhookSource, now_ms: int, reason: str, delivery_id: str | None = None
+        self, source: WebhookSource[Any], now_ms: int, reason: str, delivery_id: str | None = None
     ) -> None:
         self._refusals.add(
             FiringRow(
@@ -187,7 +188,7 @@ class Receiving:
         )
 
 
-def _value(source: WebhookSource, arrived: Arrived) -> Any:
+def _value(source: WebhookSource[Any], arrived: Arrived) -> Any:
     """Errors: BadMediaType, BadJson, InvalidInput."""
     if arrived.is_form and not source.form:
         raise BadMediaType(
