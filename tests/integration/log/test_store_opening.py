@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ksl.errors import KslError, SchemaTooNew, StoreBusy, StoreUnopenable
+from ksl.log import migrations
 from ksl.log.sqlite import SqliteStore
 
 
@@ -167,3 +168,28 @@ async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
 
     assert await store.feed_end() == 0
     await store.close()
+
+
+async def test_a_database_of_the_first_schema_is_brought_up_to_date_with_its_runs(tmp_path: Path) -> None:
+    path = tmp_path / "ksl.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(migrations.scripts()[0])
+        connection.execute(f"PRAGMA application_id = {migrations.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute(
+            'INSERT INTO run (run_id, workflow, status, "trigger", triggered_at_ms, created_at_ms, seq, attempt,'
+            " code_version) VALUES ('r1', 'digest', 'waiting', 'api', 1, 1, 1, 1, 'v1')"
+        )
+
+    with pytest.raises(StoreUnopenable, match="older ksl"):
+        await SqliteStore.open_reader(path)
+    store = await SqliteStore.open(path, boot="b1")
+    try:
+        row = await store.run("r1")
+        assert row is not None
+        assert (row.status, row.code_version) == ("waiting", "v1")
+        assert await store.code("digest", "v1") is None
+    finally:
+        await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations.scripts()),)
