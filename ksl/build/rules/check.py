@@ -21,11 +21,13 @@ from ksl.build.rules.registry import all_rules
 from ksl.build.rules.silent_loss import SilentLoss
 from ksl.build.source import SourceFile, wrapped_chain
 from ksl.define.context import Context
+from ksl.define.poll import PollSource
 
 if TYPE_CHECKING:
     from ksl.build.discover import Project
     from ksl.build.rules.rule import Rule
 
+_SHOWN_MAX = 2_000  # characters of a line
 _WEIGHT: dict[Severity, int] = {"information": 0, "warning": 1, "error": 2}
 _IGNORE = re.compile(r"#\s*ksl:\s*ignore\[([A-Z0-9,\s]+)\]")
 
@@ -82,7 +84,7 @@ def _diagnostic(rule: Rule, finding: Finding, *, file: str, lines: Lines) -> Dia
         end_col=lines.column(end_line, node.end_col_offset or node.col_offset),
         message=finding.message,
         fix=finding.fix,
-        source=lines[line],
+        source=lines[line] if len(lines[line]) <= _SHOWN_MAX else "",
     )
 
 
@@ -113,11 +115,15 @@ def _ignored(text: str) -> dict[int, frozenset[str]]:
 
 
 def _readings(project: Project) -> list[Reading]:
-    bodies = _by_file(list(project.workflows.values()))
-    actions = _by_file(list(project.actions.values()))
+    bodies = _by_file([each.function for each in project.workflows.values()])
+    actions = _by_file([each.function for each in project.actions.values()])
+    polls = _by_file([each.run for each in project.triggers.values() if isinstance(each, PollSource)])
     drawn, undrawn = _canvases(project)
     readings: list[Reading] = []
+    failed = {str(project.folder / failure.file) for failure in project.failures}
     for path, module in _modules(project).items():
+        if path in failed:
+            continue  # a workflow of it cannot be read, and its steps would seem to stand outside of one
         source = _source(project, path)
         if source is not None:
             readings.append(
@@ -133,6 +139,7 @@ def _readings(project: Project) -> list[Reading]:
                     ],
                     bodies=bodies.get(path, []),
                     actions=actions.get(path, []),
+                    polls=polls.get(path, []),
                     kind_of=kinds.kind_of,
                     is_context=Context,
                     canvases=[canvas for canvas in drawn.values() if canvas.source.path == path],
@@ -145,12 +152,12 @@ def _readings(project: Project) -> list[Reading]:
 def _canvases(project: Project) -> tuple[dict[str, Canvas], dict[str, list[FunctionType]]]:
     """By workflow; and by file the functions of those that are too deep to draw."""
     drawn: dict[str, Canvas] = {}
-    undrawn: list[Any] = []
+    undrawn: list[Callable[..., object]] = []
     for slug in project.tables:
         try:
             drawn[slug] = canvas_of(project, slug)
         except RecursionError:
-            undrawn.append(project.workflows[slug])
+            undrawn.append(project.workflows[slug].function)
     return drawn, _by_file(undrawn)
 
 
@@ -167,10 +174,9 @@ def _modules(project: Project) -> dict[str, ModuleType]:
     return dict(sorted(modules.items()))
 
 
-def _by_file(definitions: list[Any]) -> dict[str, list[FunctionType]]:
+def _by_file(functions: list[Callable[..., object]]) -> dict[str, list[FunctionType]]:
     found: dict[str, list[FunctionType]] = {}
-    for each in definitions:
-        function: Callable[..., object] = each.function
+    for function in functions:
         for link in wrapped_chain(function):
             found.setdefault(link.__code__.co_filename, []).append(link)
     return found

@@ -13,6 +13,7 @@ class OutsideWorkflow(Rule):
 
     A step called in another module has neither: the run would fail there. This is looked for in every module
     that the project imports. Actions are leaves: one that calls another with `.run` is a workflow by nature.
+    The function of a poll is no run: an action that it calls with `.run` is executed at once.
     """
 
     code = "KSL001"

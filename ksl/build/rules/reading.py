@@ -18,8 +18,8 @@ from ksl.build.source import FunctionNode, SourceFile, wrapped_chain
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 # Where a step is called: in a function that the canvas draws; in something inside one, or at module level,
-# in a class or a default; in a function of a workflow's file that no workflow reaches; in the function of
-# an action; in a file without workflows.
+# in a class or a default; in a function of a workflow's file that no workflow reaches, or of a file that a poll
+# runs, where it is executed at once; in the function of an action; in a file without workflows and polls.
 Where = Literal["drawn", "hidden", "unreached", "action", "elsewhere"]
 
 
@@ -41,7 +41,7 @@ class Step:
 
 class Reading:
     """One file. `sites` are those of its workflows, `canvases` what is drawn of them, `undrawn` the functions of
-    those that could not be; `bodies` the functions of workflows, and `actions` of actions."""
+    those that could not be; `bodies` the functions of workflows, `actions` of actions, and `polls` of polls."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Reading:
         actions: list[FunctionType],
         kind_of: KindOf,
         is_context: object,
+        polls: Sequence[FunctionType] = (),
         canvases: Sequence[Canvas] = (),
         undrawn: Sequence[FunctionType] = (),
     ) -> None:
@@ -74,6 +75,7 @@ class Reading:
         self.nodes = self._link()
         self.bodies = self._definitions(bodies)
         self.action_functions = set(self._definitions(actions))
+        self._has_polls = bool(polls)
         self.helpers: dict[FunctionNode, list[ast.Name]] = {}  # with the places that name them
         self._reach_helpers()
         self._sites = {(site.end_line, site.end_col): site for site in sites}
@@ -413,11 +415,11 @@ class Reading:
             return "action"
         if any(_is_main_guard(each) for each in self.above(node)):
             return "unreached"  # for when the file is run by itself, outside any run
-        if not self.bodies:
-            return "elsewhere"
         functions = [each for each in inside if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
         plain = len(functions) == len(inside) and not hidden
-        return "unreached" if functions and plain else "hidden"
+        if functions and plain and (self.bodies or self._has_polls):
+            return "unreached"
+        return "hidden" if self.bodies else "elsewhere"
 
 
 def _is_main_guard(node: ast.AST) -> bool:

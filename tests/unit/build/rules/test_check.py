@@ -186,3 +186,33 @@ def test_a_malformed_definition_is_told_at_its_decorator(
 ) -> None:
     text = "from ksl import workflow\n\n\n" + definition
     assert codes(tmp_path, text) == [("KSL010", *place)]
+
+
+POLL = """
+# triggers/inbox.py
+from actions.desk import archive, notify
+
+from ksl import PollSource
+
+
+async def look() -> list[str]:
+    found = await archive.run(text="inbox")
+    return await told(found)
+
+
+async def told(found: list[str]) -> list[str]:
+    await notify.run(text="looked")
+    return found
+
+
+PollSource("inbox", "@hourly", look, each=True)
+"""
+
+
+def test_a_poll_and_its_helpers_may_run_actions(tmp_path: Path) -> None:
+    assert [each.code for each in checked(tmp_path, POLL)] == []
+
+
+def test_the_same_without_a_poll_is_outside_of_any_workflow(tmp_path: Path) -> None:
+    text = POLL.replace("PollSource(", "print(")
+    assert [each.code for each in checked(tmp_path, text.replace(", each=True", ""))] == ["KSL001", "KSL001"]
