@@ -19,6 +19,9 @@ class AcceptedShape(BaseModel):
 class SkippedShape(BaseModel):
     ok: Literal[True]
     skipped: Literal[True]
+    challenge: str | None = Field(
+        None, description="What Slack wants to read when an address is first entered; not there otherwise"
+    )
 
 
 class AttachmentShape(BaseModel):

@@ -54,10 +54,12 @@ class Arrived:
 
 
 class Answer(NamedTuple):
-    """`skipped`: understood, and no run was wanted."""
+    """`skipped`: understood, and no run was wanted. `challenge` is what a sender that asks whether the address is the
+    receiver's wants to read."""
 
     run_ids: list[str]
     skipped: bool
+    challenge: str | None = None
 
 
 class _Heard(NamedTuple):
@@ -66,6 +68,7 @@ class _Heard(NamedTuple):
     outcome: Literal["runs", "skipped", "unverified", "misfit", "refused"]
     run_ids: Sequence[str] = ()
     error: KslError | None = None
+    challenge: str | None = None
 
 
 class Receiving:
@@ -111,6 +114,8 @@ class Receiving:
         except (Unverified, MissingCredential) as error:
             self._refuse(source, now_ms, str(error))
             return _Heard("unverified")
+        if verified.challenge is not None:
+            return _Heard("skipped", challenge=verified.challenge)
         try:
             value = _value(source, arrived)
         except (BadJson, BadMediaType, InvalidInput) as error:
@@ -227,4 +232,6 @@ def _together(heard: list[_Heard], *, shared: bool) -> Answer:
         # A body that nobody can read is an error also where sources share the endpoint.
         if each.error is not None and (not shared or isinstance(each.error, BadMediaType | BadJson)):
             raise each.error
-    return Answer([], skipped=True)
+    return Answer(
+        [], skipped=True, challenge=next((each.challenge for each in heard if each.challenge), None)
+    )

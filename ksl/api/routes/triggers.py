@@ -48,7 +48,8 @@ async def deliver(request: Request, endpoint: str) -> Response:
     runtime.raise_if_overloaded()
     said = await runtime.webhooks.receive(endpoint, await arrived(request))
     if said.skipped:
-        return answer({"ok": True, "skipped": True})
+        asked = {} if said.challenge is None else {"challenge": said.challenge}
+        return answer({"ok": True, "skipped": True, **asked})
     return answer({"run_ids": said.run_ids}, 202)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.serving import Served, serving
-from tests.unit.trigger.signing import BODY, SENDERS, SIGNING, TIMED, Sender, flipped
+from tests.unit.trigger.signing import BODY, SENDERS, SIGNING, SLACK, TIMED, Sender, flipped
 
 SOURCES = """
 from typing import Any
@@ -200,6 +200,19 @@ async def test_a_time_that_is_old_in_the_future_or_no_number_is_refused(served: 
     old, ahead = str(int(time.time()) - 400), str(int(time.time()) + 400)
     times = [old, ahead, "0", "hello", "-1", f"{now()}.0", f"+{now()}", "nan", "1e9", "9" * 400]
     await refused(served, name, [(headers_of(SENDERS[name], at=at), BODY) for at in times])
+
+
+async def test_slack_reads_its_challenge_and_others_do_not(served: Served) -> None:
+    body = b'{"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV"}'
+
+    async def asked(headers: Headers) -> tuple[int, Any]:
+        sent = [(b"content-type", b"application/json"), *headers]
+        answer = await served.stranger.post("/triggers/slack", headers=sent, content=body)
+        return answer.status_code, answer.json().get("challenge")
+
+    assert await asked(headers_of(SLACK, body)) == (200, "3eZbrw1aBm2rZgRNFdxV")
+    assert await asked(headers_of(SLACK, body, secret=SLACK.other_secret)) == (401, None)
+    assert (await served.client.get("/runs")).json()["runs"] == []
 
 
 @every_scheme

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from ksl.integrations.http import (
     HttpAnswer,
     HttpBusy,
     HttpClient,
+    HttpError,
     HttpRefused,
     HttpUnavailable,
     http_get,
@@ -31,7 +33,7 @@ from ksl.integrations.http import (
 )
 
 from tests.integration.integrations.certificates import certificate
-from tests.integration.integrations.peer import Peer, Seen, peer
+from tests.integration.integrations.peer import Peer, Seen, answer, peer
 
 CTX = ActionContext(run_id="r1", step_id="post#0", idempotency_key="r1/post#0")
 
@@ -278,6 +280,32 @@ async def test_an_answer_that_is_broken_is_worth_another_attempt(there: Peer, ra
     there.routes["/"] = respond
     with pytest.raises(HttpUnavailable):
         await client().get(CTX, there.url())
+
+
+async def test_whatever_a_peer_answers_is_an_answer_or_one_of_our_errors(there: Peer) -> None:
+    chance = Random(7)
+    pieces = [
+        answer(b'{"a": 1}', headers={"Content-Type": "application/json; charset=utf-8"}),
+        answer(gzip.compress(b"x" * 300), headers={"Content-Encoding": "gzip"}),
+        answer(status="302 Found", headers={"Location": "/next?x=1"}),
+        answer(status="503 Busy", headers={"Retry-After": "Sun, 01 Mar 2026 12:01:00 GMT"}),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ]
+    kinds: set[str] = set()
+
+    async def respond(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+        raw = bytearray(chance.choice(pieces))
+        for _ in range(chance.randint(1, 4)):
+            raw[chance.randrange(len(raw))] = chance.randrange(256)
+        writer.write(bytes(raw[: chance.randint(len(raw) // 2, len(raw))]))
+
+    there.routes["/"] = there.routes["/next"] = respond
+    for _ in range(300):
+        try:
+            kinds.add(type(await client(timeout="10s").get(CTX, there.url())).__name__)
+        except HttpError as error:
+            kinds.add(type(error).__name__)
+    assert kinds >= {"HttpAnswer", "HttpUnavailable", "HttpRefused"}
 
 
 # --- bounds -----------------------------------------------------------------------------------------
