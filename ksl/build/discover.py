@@ -241,7 +241,18 @@ def _make_tables(
             )
         except Exception as error:
             del project.workflows[slug]
-            project.failures.append(import_failure(error, module=name, file=file, root=project.folder))
+            project.failures.append(_unread(error, slug, function, module=name, file=file, root=project.folder))
+
+
+def _unread(
+    error: Exception, slug: str, function: Callable[..., object], *, module: str, file: Path, root: Path
+) -> ImportFailure:
+    """Why the source of a workflow cannot be read, at its function."""
+    if isinstance(error, RecursionError):
+        error = RecursionError(f"workflow {slug} is nested too deep to be read; divide it into functions")
+    failure = import_failure(error, module=module, file=file, root=root)
+    code = getattr(function, "__code__", None)
+    return replace(failure, line=code.co_firstlineno) if code is not None and failure.line == 1 else failure
 
 
 def _collect_sources(project: Project, made: Sequence[Source], modules: Sequence[ModuleType]) -> None:

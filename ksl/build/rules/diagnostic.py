@@ -33,7 +33,7 @@ class Diagnostic:
     end_col: int
     message: str
     fix: str
-    source: str  # the line as it is in the file
+    source: str  # the line as it is in the file; empty when it is too long to read
 
 
 class Lines:

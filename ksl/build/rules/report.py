@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from ksl.build.rules.diagnostic import Diagnostic, Severity
 from ksl.build.rules.registry import all_rules
@@ -14,18 +15,18 @@ Json = dict[str, Any]
 
 
 def as_text(each: Diagnostic) -> str:
-    """The place, the line, carets below what is meant, and the fix."""
+    """The place, the line, carets below what is meant, and the fix. A line too long to read is left out."""
+    severity = "" if each.severity == "error" else f"{each.severity}: "
+    head = f"{each.file}:{each.line}:{each.col} {each.code} {severity}{each.message}"
+    if not each.source:
+        return f"{head}\n    fix: {each.fix}"
     end = each.end_col if each.end_line == each.line else len(each.source) + 1
     before, meant = each.source[: each.col - 1], each.source[each.col - 1 : end - 1]
     margin = len(before) - len(before.lstrip())
     shown = each.source.strip()
     gap = "".join(char if char == "\t" else " " * _width(char) for char in before[margin:])
     carets = "^" * max(sum(_width(char) for char in meant.rstrip()), 1)
-    severity = "" if each.severity == "error" else f"{each.severity}: "
-    return (
-        f"{each.file}:{each.line}:{each.col} {each.code} {severity}{each.message}\n"
-        f"    {shown}\n    {gap}{carets}\n    fix: {each.fix}"
-    )
+    return f"{head}\n    {shown}\n    {gap}{carets}\n    fix: {each.fix}"
 
 
 def as_json(each: Diagnostic) -> Json:
@@ -69,7 +70,7 @@ def as_sarif(diagnostics: Sequence[Diagnostic], *, version: str) -> Json:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": each.file.replace("\\", "/")},
+                        "artifactLocation": {"uri": quote(each.file.replace("\\", "/"))},
                         "region": {
                             "startLine": each.line,
                             "startColumn": each.col,

@@ -25,6 +25,7 @@ def main(spec: Json) -> NoReturn:
         answer = {"error": {"code": error.code, "detail": error.message}}
     except BaseException:
         answer = {"fault": traceback.format_exc()}
+    faulthandler.cancel_dump_traceback_later()
     told.tell(answer)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -72,7 +73,7 @@ class _Told:
         os.kill = self._kills
 
     def tell(self, value: Json) -> None:
-        rest = json.dumps(value).encode() + b"\n"
+        rest = memoryview(json.dumps(value).encode() + b"\n")
         while rest:
             rest = rest[os.write(self._pipe, rest) :]
 

@@ -112,17 +112,19 @@ class _Life:
 
     def answer(self) -> Json | None:
         """None when it died, or had to be killed, before it had one."""
-        rest = b""
+        parts: list[bytes] = []  # of a line that is not whole yet: the last one may be long
         told_at = time.monotonic()
         while True:
             readable, _, _ = select.select([self._read], [], [], _LOOK_S)
             if readable:
-                chunk = os.read(self._read, 1 << 16)
-                *lines, rest = (rest + chunk).split(b"\n")
+                chunk = os.read(self._read, 1 << 20)
+                *lines, rest = chunk.split(b"\n")
                 for line in lines:
                     told_at = time.monotonic()
-                    if (answer := self._heard(json.loads(line))) is not None:
+                    if (answer := self._heard(json.loads(b"".join([*parts, line])))) is not None:
                         return answer
+                    parts.clear()
+                parts.append(rest)
                 if not chunk:
                     break
             elif self._process.poll() is not None:
@@ -186,7 +188,14 @@ class _Life:
         self._dump.seek(0)
         text = self._dump.read().decode("utf-8", "replace")
         self.timed_out = self.timed_out or text.startswith("Timeout (")
-        for thread in re.split(r"^(?:Current thread|Thread) ", text, flags=re.MULTILINE):
-            frames = [Frame(file, int(line), name) for file, line, name in _FRAME.findall(thread)]
-            if any(frame.file.endswith("importlib/__init__.py") for frame in frames):
-                self.stack = frames[::-1]
+        threads = re.split(r"^(?:Current thread|Thread) ", text, flags=re.MULTILINE)
+        stacks = [
+            [Frame(file, int(line), name) for file, line, name in _FRAME.findall(thread)][::-1]
+            for thread in threads
+        ]
+        # The thread that imports; others are what modules have started.
+        self.stack = next((each for each in stacks if any(_is_ours(frame) for frame in each)), self.stack)
+
+
+def _is_ours(frame: Frame) -> bool:
+    return frame.file.endswith("ksl/cli/apart/child.py")
