@@ -1,7 +1,7 @@
 """Deliveries to a server that is killed: what was answered is there, what is repeated happens once.
 
-`CRASH_KILLED_ANSWERS` (with `-o faulthandler_timeout=1800`) says how often the server is killed right after an answer, `CRASH_FAN_OUT_STRIDE` which of the
-writes of a fan-out kill it (1: every one). By hand: 300 and 1.
+`CRASH_KILLED_ANSWERS` says how often the server is killed right after an answer, `CRASH_FAN_OUT_STRIDE` which of
+the writes of a fan-out kill it (1: every one). By hand: 300 and 1, with `-o faulthandler_timeout=1800`.
 """
 
 from __future__ import annotations
