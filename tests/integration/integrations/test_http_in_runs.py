@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ksl import ActionContext, Context, action, workflow
-from ksl.integrations.http import RETRY, HttpClient, http_get
+from ksl.integrations.http import RETRY, HttpAnswer, HttpClient, http_get
 from ksl.testing import environment
 
 from tests.integration.api.serving import serving
@@ -59,6 +59,12 @@ async def test_a_step_that_may_not_go_there_fails_at_once_and_for_good(there: Pe
         assert run.error is not None
         assert (run.error.type, run.error["attempts"]) == ("AddressRefused", 1)
         assert there.connections == 0
+
+
+async def test_a_ready_action_is_stubbed_like_any_other() -> None:
+    async with environment() as env:
+        env.stub(http_get, returns=HttpAnswer(status=204, url="", headers={}))
+        assert await (await env.start(reading, "https://example.com/")).result() == 204
 
 
 PROJECT = """
