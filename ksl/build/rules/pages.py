@@ -1,4 +1,7 @@
-"""A page of documentation for every rule, made of the rule itself: `python -m ksl.build.rules.pages DIR`."""
+"""A page of documentation for every rule, made of the rule itself: `python -m ksl.build.rules.pages DIR [GUIDE]`.
+
+GUIDE is a page with a part between two comments that shows the rules in one table.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,35 @@ def _index() -> str:
     )
 
 
+GUIDE_BEGINS, GUIDE_ENDS = "<!-- made of the rules -->\n", "<!-- until here -->\n"
+
+
+def guide_part() -> str:
+    """Wrong and right by rule, for the guide."""
+    rows = [
+        f"| [{rule.code}](../rules/{rule.code}.md) | {rule.title} | `{_wrong(rule)}` | {rule.fix.replace('|', '/')} |\n"
+        for rule in all_rules()
+        if not rule.needs_runs
+    ]
+    return "| code | what is wrong | for example | write this |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def with_guide_part(page: str) -> str:
+    """The page with that part as the rules make it now."""
+    before, _, rest = page.partition(GUIDE_BEGINS)
+    _, _, after = rest.partition(GUIDE_ENDS)
+    return f"{before}{GUIDE_BEGINS}{guide_part()}{GUIDE_ENDS}{after}"
+
+
+def _wrong(rule: Rule) -> str:
+    """What is marked in the bad example, on one line."""
+    marked = rule.bad.partition("«")[2].partition("»")[0]
+    first, *more = marked.splitlines()
+    return (f"{first.rstrip()} ..." if more else first).replace("|", "/")
+
+
 if __name__ == "__main__":
+    for page in map(Path, sys.argv[2:]):
+        page.write_text(with_guide_part(page.read_text(encoding="utf-8")), encoding="utf-8")
     for name, text in pages().items():
         (Path(sys.argv[1]) / name).write_text(text, encoding="utf-8")
