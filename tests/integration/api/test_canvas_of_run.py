@@ -119,3 +119,32 @@ async def test_a_run_that_is_not_there_or_another_workflows_is_not_found(served:
 
 async def _bare(served: Served, slug: str) -> Any:
     return (await served.client.get(f"/workflows/{slug}/canvas")).json()
+
+
+async def test_what_a_cancelled_run_left_in_flight_is_cancelled_on_its_canvas(served: Served) -> None:
+    run_id = await served.start("holding")
+    while served.runtime.figures().steps_in_flight == 0:
+        await served.runtime.settled(run_id, timeout_s=0.01)
+    await served.client.post(f"/runs/{run_id}/cancel", json={})
+    await served.settled(run_id)
+    shown = await canvas(served, "holding", run_id)
+    assert (shown["run"]["status"], shown["nodes"]["hold"]["state"]) == ("cancelled", "cancelled")
+    assert (await served.run(run_id, "steps"))["steps"][0]["status"] == "cancelled"
+
+
+async def test_a_fork_has_the_canvas_of_the_code_it_was_made_with(served: Served) -> None:
+    run = await served.ended("many", 3)
+    forked = await served.client.post(f"/runs/{run['run_id']}/fork", json={"at": "greet#1"})
+    fork_id = forked.json()["run_id"]
+    await served.settled(fork_id)
+    shown = await canvas(served, "many", fork_id)
+    assert (shown["changed"], shown["nodes"]["greet"]["counts"]) == (False, {"done": 3})
+
+
+async def test_failed_steps_taken_up_again_say_so(served: Served) -> None:
+    run = await served.ended("failing")
+    assert (await canvas(served, "failing", run["run_id"]))["nodes"]["fail"]["note"] == "FatalError"
+    await served.client.post(f"/runs/{run['run_id']}/retry")
+    await served.settled(run["run_id"])
+    node = (await canvas(served, "failing", run["run_id"]))["nodes"]["fail"]
+    assert (node["state"], node["tries"]) == ("failed", 2)
