@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING
 
-from ksl.log.store import StoreStats
+from ksl.log.store import StoreStats, Waits
 from ksl.records import RunStatus
 
 if TYPE_CHECKING:
@@ -20,11 +20,18 @@ async def exposition(runtime: Runtime) -> str:
     lines = [
         *_family("ksl_runs", "gauge", "Runs by status."),
         *(f'ksl_runs{{status="{status.value}"}} {counts.get(status, 0)}' for status in RunStatus),
+        *_of_waits(await runtime.store.waits(runtime.engine.clock.now_ms())),
         *_of_store(stats),
         *_of_runtime(runtime.figures()),
         *_of_sources({"cron": runtime.cron.lag, "poll": runtime.polls.lag}),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_waits(waits: Waits) -> Iterable[str]:
+    yield from _gauge("ksl_hooks_waiting", "Hooks that wait for an answer.", waits.hooks)
+    yield from _gauge("ksl_timers", "Moments that runs wait for.", waits.timers)
+    yield from _gauge("ksl_timers_due", "Of these, those that have come.", waits.timers_due)
 
 
 def _of_store(stats: StoreStats) -> Iterable[str]:

@@ -58,6 +58,10 @@ class ModelSettings(msgspec.Struct, frozen=True):
     default: str = ""  # "vendor/model-id"; empty: every call must name its own
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True):
+    otlp_endpoint: str = ""  # spans of ended runs are sent to it, at /v1/traces; empty: nowhere
+
+
 class Settings(msgspec.Struct, frozen=True):
     folder: Path  # of the project, absolute
     project: ProjectSettings
@@ -67,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True):
     retention: RetentionSettings
     limits: LimitSettings
     models: ModelSettings
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @property
     def data_folder(self) -> Path:
@@ -120,6 +125,7 @@ def load_settings(
         retention=RetentionSettings(**values["retention"]),
         limits=LimitSettings(**values["limits"]),
         models=ModelSettings(**values["models"]),
+        telemetry=TelemetrySettings(**values["telemetry"]),
     )
 
 

@@ -51,12 +51,15 @@ def _host(value: object) -> str:
     return value.removeprefix("[").removesuffix("]")
 
 
-def _url(value: object) -> str:
-    if value == "":
-        return ""
-    if not isinstance(value, str) or not _is_base_url(value):
-        raise ValueError('an address like "https://ksl.example.org", or "" for http://host:port')
-    return value.rstrip("/")
+def _url(example: str, unset: str) -> Reader:
+    def read(value: Any) -> str:
+        if value == "":
+            return ""
+        if not isinstance(value, str) or not _is_base_url(value):
+            raise ValueError(f'an address like "{example}", or "" for {unset}')
+        return value.rstrip("/")
+
+    return read
 
 
 def _is_base_url(text: str) -> bool:
@@ -127,7 +130,11 @@ READERS: dict[str, dict[str, Reader]] = {
         "agents": _module_folder,
         "triggers": _module_folder,
     },
-    "server": {"host": _host, "port": _PORT, "public_url": _url},
+    "server": {
+        "host": _host,
+        "port": _PORT,
+        "public_url": _url("https://ksl.example.org", "http://host:port"),
+    },
     "store": {"path": _path, "durability": _one_of("full", "process")},
     "queue": {"concurrency": _CONCURRENCY, "backlog": _BACKLOG},
     "retention": {"finished_runs": _duration},
@@ -138,4 +145,5 @@ READERS: dict[str, dict[str, Reader]] = {
         "steps": _STEPS,
     },
     "models": {"default": _text},
+    "telemetry": {"otlp_endpoint": _url("http://127.0.0.1:4318", "nowhere")},
 }

@@ -15,7 +15,7 @@ from ksl.log.memory_triggers import MemoryTriggers
 from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
 from ksl.log.selection import matches
-from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, WorkflowSize
+from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits, WorkflowSize
 from ksl.records import FINISHED, CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 
@@ -119,7 +119,9 @@ class MemoryStore:
     async def runs(self, where: RunFilter, *, cursor: str | None = None, limit: int = 100) -> Page[RunRow]:
         before = place(cursor)
         numbered = list(enumerate(self._tables.runs.values(), start=1))
-        matching = ((place, run) for place, run in reversed(numbered[: before - 1]) if self._meant(run, where))
+        matching = (
+            (place, run) for place, run in reversed(numbered[: before - 1]) if self._meant(run, where)
+        )
         found = list(islice(matching, limit + 1))
         more = len(found) > limit > 0
         return Page([run for _, run in found[:limit]], str(found[limit - 1][0]) if more else None)
@@ -195,6 +197,11 @@ class MemoryStore:
 
     async def next_timer_ms(self) -> int | None:
         return self._tables.timers[0].due_ms if self._tables.timers else None
+
+    async def waits(self, now_ms: int) -> Waits:
+        timers = self._tables.timers
+        due = sum(timer.due_ms <= now_ms for timer in timers)
+        return Waits(sum(hook.status == "open" for hook in self._tables.hooks.values()), len(timers), due)
 
     async def stats(self) -> StoreStats:
         return StoreStats(

@@ -18,7 +18,7 @@ from ksl.log.cursor import place
 from ksl.log.mishaps import closed, read_mishap
 from ksl.log.pruning import OLD_COUNT
 from ksl.log.selection import where_of
-from ksl.log.store import FeedRow, Page
+from ksl.log.store import FeedRow, Page, Waits
 from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
 T = TypeVar("T")
@@ -50,6 +50,10 @@ TIMERS = f"""
     SELECT {rows.TIMER_COLUMNS} FROM timer
     WHERE due_ms <= ? AND (due_ms, run_id, step, kind) > (?, ?, ?, ?)
     ORDER BY due_ms, run_id, step, kind LIMIT ?"""
+WAITS = """
+    SELECT (SELECT count(*) FROM hook WHERE status = 'open'),
+           (SELECT count(*) FROM timer),
+           (SELECT count(*) FROM timer WHERE due_ms <= ?)"""
 NEXT_TIMER = "SELECT min(due_ms) FROM timer"
 
 
@@ -186,6 +190,10 @@ class Reader:
     async def next_timer_ms(self) -> int | None:
         row = await self._one(NEXT_TIMER)
         return None if row is None else row[0]
+
+    async def waits(self, now_ms: int) -> Waits:
+        row = await self._one(WAITS, (now_ms,))
+        return Waits(*(row or (0, 0, 0)))
 
     async def _one(self, sql: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
         found = await self._all(sql, values)

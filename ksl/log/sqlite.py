@@ -16,7 +16,7 @@ from ksl.log.credentials import StoredCredentials
 from ksl.log.mishaps import read_mishap
 from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
-from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats
+from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits
 from ksl.log.suspects import acquit, mark_closed
 from ksl.log.trigger_reader import TriggerReader
 from ksl.log.writer import Writer
@@ -160,6 +160,9 @@ class SqliteStore:
 
     async def next_timer_ms(self) -> int | None:
         return await self._reader.next_timer_ms()
+
+    async def waits(self, now_ms: int) -> Waits:
+        return await self._reader.waits(now_ms)
 
     async def stats(self) -> StoreStats:
         writer = self._writer

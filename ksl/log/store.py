@@ -87,6 +87,12 @@ class StoreStats(msgspec.Struct, frozen=True):
     wal_bytes: int
 
 
+class Waits(msgspec.Struct, frozen=True):
+    hooks: int  # that nobody has answered
+    timers: int
+    timers_due: int  # their moment has come
+
+
 class Pruned(msgspec.Struct, frozen=True):
     """What one call of `prune` deleted."""
 
@@ -210,6 +216,8 @@ class Store(Protocol):
         ...
 
     async def next_timer_ms(self) -> int | None: ...
+
+    async def waits(self, now_ms: int) -> Waits: ...
 
     async def stats(self) -> StoreStats: ...
 

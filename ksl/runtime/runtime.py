@@ -47,6 +47,7 @@ from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.positions import position_json, stage_of
 from ksl.runtime.run_ids import new_firing_id, new_run_id
+from ksl.runtime.telemetry import Telemetry
 from ksl.runtime.token import read_token
 from ksl.runtime.under_way import under_way
 from ksl.trigger.cron import CronLoop
@@ -149,6 +150,10 @@ class Runtime:
         self._answering = Answering(self.engine, commits)
         self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._advancing.admit)
         self._retention = RetentionLoop(store=store, clock=clock, keep_s=settings.retention.finished_runs)
+        self._telemetry: Telemetry | None = None
+        if serve and (endpoint := settings.telemetry.otlp_endpoint):
+            place = settings.data_folder / "telemetry"
+            self._telemetry = Telemetry(store, endpoint=endpoint, service=settings.project.name, place=place)
         self._watchdog = Watchdog(self._loop)
         self._withdraw_vault: Callable[[], None] | None = None
         self._sources: list[asyncio.Task[None]] = []  # loops of sources that fire by themselves
@@ -445,6 +450,8 @@ class Runtime:
         self._advancing.spawn(self._timers.run())
         if self._serve:
             self._advancing.spawn(self._retention.run())
+            if self._telemetry is not None:
+                self._advancing.spawn(self._telemetry.run())
             self._sources = [asyncio.create_task(loop.run()) for loop in (self.cron, self.polls)]
         self._watchdog.start()
         if self.vault is not None:

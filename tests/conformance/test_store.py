@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ksl.errors import BadRequest, ChangeRefused
 from ksl.log.memory import MemoryStore
 from ksl.log.sqlite import SqliteStore
-from ksl.log.store import Change, Pruned, Store, WorkflowSize
+from ksl.log.store import Change, Pruned, Store, Waits, WorkflowSize
 from ksl.records import FINISHED, CodeRow, Meta, RunFilter, RunStatus
 
 from tests.integration.log.changes import Told, event, hook, put, run, timer
@@ -385,6 +385,17 @@ async def test_runs_in_some_states_are_listed_oldest_first(store: Store) -> None
     assert await store.runs_in([]) == []
 
 
+async def test_what_runs_wait_for_is_counted(store: Store) -> None:
+    assert await store.waits(1_000) == Waits(0, 0, 0)
+    await put(
+        store,
+        Change("a", timers_set=[timer(999, "a"), timer(1_000, "a"), timer(1_001, "a")], hooks=[hook(b"1", "a")]),
+        Change("a", hooks=[hook(b"2", "a"), hook(b"3", "a", status="resumed")]),
+    )
+
+    assert await store.waits(1_000) == Waits(hooks=2, timers=3, timers_due=2)
+
+
 async def test_runs_are_counted_by_status(store: Store) -> None:
     assert await store.run_counts() == {}
     await put(
@@ -574,6 +585,7 @@ async def test_size_counts_rows_and_names_the_biggest_workflows(store: Store) ->
 
 async def test_a_log_without_free_pages_has_nothing_to_give_back(store: Store) -> None:
     assert not await store.reclaim(pages=10, keep_pages=1_000_000)
+
 
 # --- code versions
 

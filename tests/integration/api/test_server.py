@@ -90,6 +90,7 @@ async def test_metrics_count_runs_and_commits(served: Served) -> None:
     assert int(figures["ksl_commits_total"]) > 0
     assert figures['ksl_commit_seconds_bucket{le="+Inf"}'] == figures["ksl_commit_seconds_count"]
     assert figures["ksl_resident_runs"] == "1"
+    assert [figures[f"ksl_{name}"] for name in ("timers", "timers_due", "hooks_waiting")] == ["1", "0", "0"]
     names = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")}
     assert {re.sub(r"(_bucket|_sum|_count)?(\{.*)?$", "", key) for key in figures} <= names | {"ksl_runs"}
 
