@@ -21,7 +21,7 @@ from ksl.vault.keys import KeyPlace
 from ksl.vault.shelf import Shelf
 
 DIED = 9
-_WRITES = {"open", "write", "flush", "fsync", "replace", "unlink", "mkdir", "execute"}
+_WRITES = {"open", "write", "fsync", "replace", "execute"}
 
 
 def organization(folder: Path) -> Shelf:
