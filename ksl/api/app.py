@@ -52,14 +52,15 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
     app.state.runtime = runtime
     app.state.feed = Feed(runtime.store)
     app.state.stopping = asyncio.Event()
+    # Routes are tried one after the other: what comes by the thousand is first.
     for group in (
+        triggers,
         workflows,
         runs,
         runs_in_bulk,
         streams,
         hooks,
         hook_links,
-        triggers,
         subscriptions,
         credentials,
         upkeep,
