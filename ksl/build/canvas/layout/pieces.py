@@ -29,6 +29,7 @@ class Piece:
     height: int = 0  # where the way leaves on the axis, if it does
     open: bool = True
     hang: Hang | None = None
+    neck: tuple[int, int] | None = None  # above y it reaches no further right than x
     parts: list[tuple[int, int, Piece | Shape]] = field(
         default_factory=list["tuple[int, int, Piece | Shape]"]
     )
@@ -82,8 +83,8 @@ def stack(pieces: Sequence[Piece], spacing: Spacing, *, gap: int | None = None) 
         top = whole.height
         if index:
             top += gap
-            if hang is not None and piece.right + spacing.side > hang.x:
-                top = max(top, hang.y + gap)
+            if hang is not None:
+                top = max(top, _clear_of(hang, piece, spacing, gap))
             whole.line("flow", [(0, whole.height), (0, top)], arrow=bool(piece.parts))
         whole.put(piece, 0, top)
         whole.height = top + piece.height
@@ -95,6 +96,15 @@ def stack(pieces: Sequence[Piece], spacing: Spacing, *, gap: int | None = None) 
         whole.open = piece.open
     whole.hang = hang
     return whole
+
+
+def _clear_of(hang: Hang, piece: Piece, spacing: Spacing, gap: int) -> int:
+    """How far down a piece has to be put for what hangs there."""
+    if piece.right + spacing.side <= hang.x:
+        return 0
+    if piece.neck is None or piece.neck[0] + spacing.side > hang.x:
+        return hang.y + gap
+    return hang.y + gap - piece.neck[1]
 
 
 def beside(lanes: Sequence[Piece], gap: int) -> list[int]:
@@ -117,6 +127,7 @@ def fan(
     axes = _around_axis(lanes, spacing)
     whole = Piece(open=any(lane.open for lane in lanes))
     whole.put(head)
+    whole.neck = (head.right, head.depth)
     rail = head.depth + (spacing.split if len(lanes) > 1 else 0)
     tall = max((label.height for label in labels if label is not None), default=0)
     top = rail + (spacing.label_above + tall + spacing.label_below if tall else spacing.split_below)

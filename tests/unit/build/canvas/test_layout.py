@@ -151,3 +151,14 @@ def test_an_empty_handler_is_drawn(tmp_path: Path) -> None:
     drawing = arranged(tmp_path, "try:\n    await a.run()\nexcept ValueError:\n    pass")
     assert frame(drawing, "handler").width > 0
     assert isinstance(frame(drawing, "try").of, Try)
+
+
+def test_a_question_with_wide_lanes_is_asked_beside_a_handler(tmp_path: Path) -> None:
+    lanes = "if xs == 1:\n    await a.run()\nelif xs == 2:\n    await a.run()\nelse:\n    await a.run()"
+    drawing = arranged(
+        tmp_path, f"try:\n    await a.run()\nexcept ValueError:\n    await b.run()\n    raise\n{lanes}"
+    )
+    handler = frame(drawing, "handler")
+    (question,) = nodes(drawing, Decision)
+    assert question.y < handler.y + handler.height
+    assert all(step.y > handler.y + handler.height for step in nodes(drawing, Step)[2:])
