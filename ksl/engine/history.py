@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ksl.records import Event
 
@@ -29,8 +30,7 @@ EMITTED = frozenset({"sleep_started", "hook_created", "timer_started", "step_can
 NOTES = frozenset({"run_created", "step_started", "step_retrying", "run_held", "run_released"})
 
 
-@dataclass(slots=True)
-class History:
+class History(msgspec.Struct):
     """`current` is replayed in order. `pool` holds the outcomes of earlier attempts of the run that the next
     one is given instead of running the steps again, `begun` their sleeps', hooks' and timers' beginnings."""
 
@@ -39,18 +39,18 @@ class History:
     started_seq: int | None = None  # and its history
     seed: str = ""  # of the run's random draws, where it is not the run's own id
     drift_accepted_before: int = 0  # seq: older outcomes stand whatever input the code gives now
-    current: list[Event] = field(default_factory=list[Event])
-    pool: dict[str, Event] = field(default_factory=dict[str, Event])
-    begun: dict[str, Event] = field(default_factory=dict[str, Event])
-    cancelled: dict[str, Event] = field(default_factory=dict[str, Event])
-    attempts: dict[str, int] = field(default_factory=dict[str, int])  # made so far, per step
-    reopened_at: dict[str, int] = field(default_factory=dict[str, int])  # attempts made when it was reopened
-    retrying: dict[str, Event] = field(default_factory=dict[str, Event])  # newest backoff, no outcome since
-    interrupted: dict[str, Event] = field(default_factory=dict[str, Event])  # step_started without outcome
+    current: list[Event] = []
+    pool: dict[str, Event] = {}
+    begun: dict[str, Event] = {}
+    cancelled: dict[str, Event] = {}
+    attempts: dict[str, int] = {}  # made so far, per step
+    reopened_at: dict[str, int] = {}  # attempts made when it was reopened
+    retrying: dict[str, Event] = {}  # newest backoff, no outcome since
+    interrupted: dict[str, Event] = {}  # step_started without outcome
     # Seq of the newest outcome that an earlier attempt saw. What was put into a log by hand does not say when
     # it was asked for, so nothing follows from it.
     explored: int = 0
-    _reopened: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    _reopened: list[tuple[int, int]] = []
 
     @property
     def has_begun(self) -> bool:

@@ -228,7 +228,8 @@ class RunLoop:
         self, coro: Coroutine[Any, Any, Any], *, scope: Scope, place: str, context: Variables | None = None
     ) -> RunTask:
         """A task with a scope of its own: the body, or a sub-workflow's."""
-        return RunTask(coro, loop=self, name=None, context=context, scope=scope, place=place)
+        # Named, since asyncio counts those that are not.
+        return RunTask(coro, loop=self, name=scope.workflow.slug, context=context, scope=scope, place=place)
 
     # What asyncio asks of a loop.
 

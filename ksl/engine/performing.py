@@ -16,10 +16,12 @@ def issue_wanted(run: Run) -> None:
     """What this turn asked for, once everything its body could have observed is stored."""
     wanted = list(run.wanted.values())
     run.wanted.clear()
-    if run.barrier <= run.stored_seq:
-        _issue(run, wanted)
-    else:
+    if run.barrier > run.stored_seq:
         run.blocked.append((run.barrier, wanted))
+    elif run.has_slot:
+        _perform_all(run, wanted)
+    else:
+        _wait_in_line(run, wanted)
 
 
 def issue_stored(run: Run) -> None:
@@ -27,13 +29,14 @@ def issue_stored(run: Run) -> None:
     blocked = run.blocked
     while blocked and blocked[0][0] <= run.stored_seq:
         _, calls = blocked.pop(0)
-        _issue(run, calls)
+        if run.has_slot:
+            _perform_all(run, calls)
+        else:
+            _wait_in_line(run, calls)
 
 
-def _issue(run: Run, calls: list[Call]) -> None:
-    if run.has_slot:
-        _perform_all(run, calls)
-    elif run.in_line:
+def _wait_in_line(run: Run, calls: list[Call]) -> None:
+    if run.in_line:
         run.in_line.extend(calls)
     else:
         run.in_line = list(calls)

@@ -22,10 +22,7 @@ class Redactor:
         self._ordered: list[tuple[str, str]] = []  # longest first
         self._needles: list[bytes] = []
         self._known: set[str] = set()
-
-    @property
-    def active(self) -> bool:
-        return bool(self._ordered)
+        self.active = False  # no property: it is asked for every value
 
     def learn(self, name: str, secret: str) -> bool:
         """`name`: of the credential, which the mask says. False for one that is too short to be masked."""
@@ -38,6 +35,7 @@ class Redactor:
             self._masks.setdefault(form, f"[redacted:{name}]")
         self._ordered = sorted(self._masks.items(), key=lambda item: (-len(item[0]), item[0]))
         self._needles = [form.encode("utf-8", "surrogatepass") for form, _ in self._ordered]
+        self.active = True
         return True
 
     def text(self, text: str) -> str:
