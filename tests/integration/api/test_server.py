@@ -30,6 +30,7 @@ OPEN = {
     ("OPTIONS", "/hooks/{token}"),
     ("POST", "/hooks/{token}"),
     ("POST", "/hooks/{token}/reject"),
+    ("POST", "/triggers/{endpoint}"),
 }
 
 
