@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import assert_never
-from xml.sax.saxutils import escape, quoteattr
 
 from ksl.build.canvas import words
 from ksl.build.canvas.blocks import Canvas, Decision, Opaque, Step, Terminal, Wait
 from ksl.build.canvas.layout import Edge, Frame, Label, Node, arrange
 from ksl.build.canvas.lights import Lights
 from ksl.build.canvas.svg import icons
+from ksl.build.canvas.svg.lines import edge
+from ksl.build.canvas.svg.markup import escaped, icon, quoted
 from ksl.build.canvas.svg.paper import ICON_ROOM, Paper, note_room
 
 MARGIN = 20
-_CORNER = 9
-_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SLANT = 13  # of a question's sides
 
 
@@ -26,20 +24,23 @@ def svg(canvas: Canvas, lights: Lights | None = None, *, style: bool = True) -> 
     """`style`: with the style sheet in it, for a file. Without, the page has to serve `stylesheet()`.
 
     A node has its id in `data-id`. The steps of an opaque block may be those of another one, too.
+    A page that lights a drawing as a run goes on changes three things of a node: its class `state-...`, the `href` of its
+    `use.sign`, and the text of its `.note`, up to `data-most` characters, with the class `noted` while there is one.
+    That needs `lights` from the start, though they may be empty.
     """
     drawing = arrange(canvas, Paper())
     painter = _Painter(lights)
     frames = [painter.frame(shape) for shape in drawing.shapes if isinstance(shape, Frame)]
-    edges = [_edge(shape) for shape in drawing.shapes if isinstance(shape, Edge)]
+    edges = [edge(shape) for shape in drawing.shapes if isinstance(shape, Edge)]
     labels = [_label(shape) for shape in drawing.shapes if isinstance(shape, Label)]
     nodes = [painter.node(shape) for shape in drawing.shapes if isinstance(shape, Node)]
     never = list(_never_reached(canvas, drawing.height))
     width = max(drawing.width, 260 if never else 0) + 2 * MARGIN
     height = drawing.height + 2 * MARGIN + 18 * len(never)
-    name = escape(_clean(canvas.workflow))
+    name = escaped(canvas.workflow)
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ksl-canvas" role="graphics-document" '
-        f'aria-roledescription="canvas" aria-label={_quoted(f"Workflow {canvas.workflow}")} '
+        f'aria-roledescription="canvas" aria-label={quoted(f"Workflow {canvas.workflow}")} '
         f'viewBox="{-MARGIN} {-MARGIN} {width} {height}" width="{width}" height="{height}">'
     )
     parts = [
@@ -78,12 +79,12 @@ class _Painter:
         )
         strip = frame.face.height
         return (
-            f'<g class="frame {frame.kind}{state}"><title>{_text(frame.face.full)}</title>'
+            f'<g class="frame {frame.kind}{state}"><title>{escaped(frame.face.full)}</title>'
             f'<rect x="{x}" y="{y}" width="{width}" height="{frame.height}" rx="10"/>'
             f'<path class="strip" d="M{x} {y + strip}v{10 - strip}a10 10 0 0 1 10-10h{width - 20}'
             f'a10 10 0 0 1 10 10v{strip - 10}z"/>'
-            f"{_icon(icons.FRAME[frame.kind], x + 9, y + 6, 14)}"
-            f'<text x="{x + 30}" y="{y + 17}">{_text(text)}</text></g>'
+            f"{icon(icons.FRAME[frame.kind], x + 9, y + 6, 14)}"
+            f'<text x="{x + 30}" y="{y + 17}">{escaped(text)}</text></g>'
         )
 
     def node(self, node: Node) -> str:
@@ -117,8 +118,8 @@ class _Painter:
         tip = "\n".join(filter(None, [node.face.full, state]))
         rect = f'x="{x}" y="{y}" width="{width}" height="{height}" rx="{corner}"'
         opening = (
-            f'<g class="{classes}" data-id={_quoted(block.id)} role="graphics-symbol" tabindex="0" '
-            f"aria-label={_quoted(spoken)}><title>{_text(tip)}</title>"
+            f'<g class="{classes}" data-id={quoted(block.id)} role="graphics-symbol" tabindex="0" '
+            f"aria-label={quoted(spoken)}><title>{escaped(tip)}</title>"
         )
         parts = [
             opening,
@@ -137,8 +138,8 @@ class _Painter:
     def _row(self, node: Node, block: Step | Wait) -> str:
         (name,) = node.face.lines
         return (
-            f"{_icon(icons.KIND[block.kind], node.x + 9, node.y + 6, 14)}"
-            f'<text x="{node.x + 30}" y="{node.y + 17}">{_text(name)}</text>'
+            f"{icon(icons.KIND[block.kind], node.x + 9, node.y + 6, 14)}"
+            f'<text x="{node.x + 30}" y="{node.y + 17}">{escaped(name)}</text>'
         )
 
     def _face(self, node: Node, block: Step | Wait, said: str) -> str:
@@ -149,9 +150,13 @@ class _Painter:
         left = x + ICON_ROOM
         return (
             f'<rect class="badge" x="{x + 8}" y="{middle - 13}" width="26" height="26" rx="7"/>'
-            f"{_icon(icons.KIND[block.kind], x + 13, middle - 8, 16)}"
-            f'<text class="name" x="{left}" y="{middle - 3 if second else middle + 5}">{_text(name)}</text>'
-            + (f'<text class="inputs" x="{left}" y="{middle + 13}">{_text(inputs)}</text>' if inputs else "")
+            f"{icon(icons.KIND[block.kind], x + 13, middle - 8, 16)}"
+            f'<text class="name" x="{left}" y="{middle - 3 if second else middle + 5}">{escaped(name)}</text>'
+            + (
+                f'<text class="inputs" x="{left}" y="{middle + 13}">{escaped(inputs)}</text>'
+                if inputs
+                else ""
+            )
             + (_note(node, said, left, middle + 13) if self._lights is not None else "")
         )
 
@@ -164,17 +169,17 @@ def _note(node: Node, said: str, x: int, y: int) -> str:
     """`data-most` tells a page that writes another note how many characters there is room for."""
     most = note_room(node.face)
     short = said if len(said) <= most else said[: most - 1].rstrip() + "…"
-    return f'<text class="note" data-most="{most}" x="{x}" y="{y}">{_text(short)}</text>'
+    return f'<text class="note" data-most="{most}" x="{x}" y="{y}">{escaped(short)}</text>'
 
 
 def _start(node: Node) -> str:
     (name,) = node.face.lines
     x, y, width, height = node.x, node.y, node.face.width, node.face.height
     return (
-        f'<g class="node start"><title>{_text(node.face.full)}</title>'
+        f'<g class="node start"><title>{escaped(node.face.full)}</title>'
         f'<rect class="box" x="{x}" y="{y}" width="{width}" height="{height}" rx="{height // 2}"/>'
-        f"{_icon(icons.START, x + 12, y + 10, 14)}"
-        f'<text class="name" x="{x + 30}" y="{y + 21}">{_text(name)}</text></g>'
+        f"{icon(icons.START, x + 12, y + 10, 14)}"
+        f'<text class="name" x="{x + 30}" y="{y + 21}">{escaped(name)}</text></g>'
     )
 
 
@@ -182,11 +187,11 @@ def _terminal(node: Node, block: Terminal) -> str:
     (line,) = node.face.lines
     x, y, width, height = node.x, node.y, node.face.width, node.face.height
     return (
-        f'<g class="node terminal {block.kind}" role="graphics-symbol" aria-label={_quoted(node.face.full)}>'
-        f"<title>{_text(node.face.full)}</title>"
+        f'<g class="node terminal {block.kind}" role="graphics-symbol" aria-label={quoted(node.face.full)}>'
+        f"<title>{escaped(node.face.full)}</title>"
         f'<rect class="box" x="{x}" y="{y}" width="{width}" height="{height}" rx="{height // 2}"/>'
-        f"{_icon(icons.TERMINAL[block.kind], x + 10, y + 7, 12)}"
-        f'<text x="{x + 27}" y="{y + 17}">{_text(line)}</text></g>'
+        f"{icon(icons.TERMINAL[block.kind], x + 10, y + 7, 12)}"
+        f'<text x="{x + 27}" y="{y + 17}">{escaped(line)}</text></g>'
     )
 
 
@@ -199,7 +204,7 @@ def _question(node: Node, block: Decision) -> str:
     )
     return (
         f'<g class="node question" role="graphics-symbol" tabindex="0" '
-        f"aria-label={_quoted(f'decision: {node.face.full}')}><title>{_text(block.label)}</title>"
+        f"aria-label={quoted(f'decision: {node.face.full}')}><title>{escaped(block.label)}</title>"
         f'<polygon class="box" points="{points}"/>'
         f"{_lines(node.face.lines, x + width / 2, middle)}</g>"
     )
@@ -208,7 +213,7 @@ def _question(node: Node, block: Decision) -> str:
 def _label(label: Label) -> str:
     x, y, face = label.x, label.y, label.face
     return (
-        f'<g class="label"><title>{_text(face.full)}</title>'
+        f'<g class="label"><title>{escaped(face.full)}</title>'
         f'<rect x="{x}" y="{y}" width="{face.width}" height="{face.height}" rx="9"/>'
         f"{_lines(face.lines, x + face.width / 2, y + face.height / 2)}</g>"
     )
@@ -217,52 +222,9 @@ def _label(label: Label) -> str:
 def _lines(lines: tuple[str, ...], x: float, middle: float) -> str:
     first = middle + 3.5 - 7.5 * (len(lines) - 1)
     return "".join(
-        f'<text class="middle" x="{x:g}" y="{first + 15 * index:g}">{_text(line)}</text>'
+        f'<text class="middle" x="{x:g}" y="{first + 15 * index:g}">{escaped(line)}</text>'
         for index, line in enumerate(lines)
     )
-
-
-def _edge(edge: Edge) -> str:
-    (x, y), (from_x, from_y) = edge.points[-1], edge.points[-2]
-    kind = "" if edge.kind in ("flow", "aside") else f" {edge.kind}"
-    path = f'<path class="edge{kind}" d="{_rounded(edge.points, short=6 if edge.arrow else 0)}"/>'
-    if not edge.arrow:
-        return path
-    turn = {(0, 1): "l-4.5-7h9z", (1, 0): "l-7-4.5v9z", (-1, 0): "l7-4.5v9z", (0, -1): "l-4.5 7h9z"}
-    tip = turn[_sign(x - from_x), _sign(y - from_y)]
-    return f'{path}<path class="tip{" error-tip" if edge.kind == "error" else ""}" d="M{x} {y}{tip}"/>'
-
-
-def _rounded(points: tuple[tuple[int, int], ...], *, short: int) -> str:
-    """A path whose corners are arcs; `short` leaves room for the tip at its end."""
-    (x, y), (from_x, from_y) = points[-1], points[-2]
-    stop = (x - short * _sign(x - from_x), y - short * _sign(y - from_y))
-    way = [*points[:-1], stop]
-    path = [f"M{way[0][0]} {way[0][1]}"]
-    for before, corner, after in zip(way, way[1:], way[2:], strict=False):
-        first, second = _length(before, corner), _length(corner, after)
-        room = min(_CORNER, first / 2, second / 2)
-        into = _toward(corner, before, room)
-        out = _toward(corner, after, room)
-        path.append(f"L{into}Q{corner[0]} {corner[1]} {out}")
-    return "".join([*path, f"L{way[-1][0]} {way[-1][1]}"])
-
-
-def _toward(start: tuple[int, int], end: tuple[int, int], by: float) -> str:
-    return f"{start[0] + by * _sign(end[0] - start[0]):g} {start[1] + by * _sign(end[1] - start[1]):g}"
-
-
-def _length(start: tuple[int, int], end: tuple[int, int]) -> int:
-    return abs(end[0] - start[0]) + abs(end[1] - start[1])
-
-
-def _sign(number: int) -> int:
-    return (number > 0) - (number < 0)
-
-
-def _icon(path: str, x: int, y: int, size: int) -> str:
-    scale = f" scale({size / 16:g})" if size != 16 else ""
-    return f'<path class="icon" transform="translate({x} {y}){scale}" d="{path}"/>'
 
 
 @cache
@@ -280,18 +242,5 @@ def _never_reached(canvas: Canvas, height: int) -> Iterator[str]:
         name = site.key or "a dynamic step"
         yield (
             f'<text class="inputs" x="0" y="{height + 16 + 18 * index}">never reached: '
-            f"{_text(name)}, line {site.line}</text>"
+            f"{escaped(name)}, line {site.line}</text>"
         )
-
-
-def _text(text: str) -> str:
-    return escape(_clean(text))
-
-
-def _quoted(text: str) -> str:
-    return quoteattr(_clean(text))
-
-
-def _clean(text: str) -> str:
-    """XML has no place for most control characters and for halves of surrogate pairs."""
-    return _NOT_XML.sub("\ufffd", text)
