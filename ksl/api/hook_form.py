@@ -140,7 +140,7 @@ async def submitted(request: Request, token: str) -> Response:
         if decision == "reject":
             row = await runtime.reject(token, reason=reason, by=by)
         else:
-            row = await runtime.resume(token, encode(payload), by=by, lenient=True)
+            row = await runtime.resume(token, encode(payload), by=by)
     except InvalidInput as wrong:
         return question(request, token, hook, pairs, wrong=wrong)
     except (HookAnswered, HookClosed):

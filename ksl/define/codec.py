@@ -95,10 +95,6 @@ class Codec:
         self.prepare()
         return self.decode(data)
 
-    def decode_lenient(self, data: bytes) -> Any:
-        """Like `decode`, for values that came as strings (query parameters, forms)."""
-        return self.decode(data)
-
     def schema(self) -> Json:
         return self.adapter.json_schema()
 

@@ -21,14 +21,14 @@ class Answering:
         self._engine = engine
         self._commits = commits
 
-    async def resume(self, run_id: str, step: str, payload: bytes, *, by: str, lenient: bool) -> HookRow:
+    async def resume(self, run_id: str, step: str, payload: bytes, *, by: str) -> HookRow:
         """Errors: BadJson, InvalidInput (the hook keeps waiting), HookAnswered, HookClosed, UnknownHook."""
         what = f"the payload for hook {step}"
         self._commits.check_size(payload, what=what)
         payload = payload.strip() or b"null"
         check(payload, what=what)
         run, state = await self._open_hook(run_id, step)
-        data = state.accept(payload, lenient=lenient)
+        data = state.accept(payload)
         return await self._answer(run, state, "hook_resumed", data, by)
 
     async def reject(self, run_id: str, step: str, *, reason: str, by: str) -> HookRow:

@@ -72,12 +72,12 @@ class HookState:
         if self.row.expires_at_ms is not None:
             self.timer = TimerRow(self.row.expires_at_ms, run_id, self.step, "hook", boot=self._run.host.boot)
 
-    def accept(self, payload: bytes, *, lenient: bool) -> bytes:
+    def accept(self, payload: bytes) -> bytes:
         """The payload as it will be recorded. Errors: InvalidInput; the hook keeps waiting."""
         from pydantic import ValidationError
 
         try:
-            value = self._codec.decode_lenient(payload) if lenient else self._codec.decode(payload)
+            value = self._codec.decode(payload)
         except ValidationError as error:
             raise invalid(error, what=f"the payload for hook {self.step}") from None
         return self._codec.dump(value, root="payload")

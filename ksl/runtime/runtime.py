@@ -365,11 +365,10 @@ class Runtime:
         self._advancing.touch(row.run_id)
         return row
 
-    async def resume(self, token: str, payload: bytes, *, by: str = "", lenient: bool = False) -> HookRow:
-        """`lenient`: the payload's values came as strings."""
+    async def resume(self, token: str, payload: bytes, *, by: str = "") -> HookRow:
         row = await self._answering.hook(token)
         self._advancing.touch(row.run_id)
-        return await self._answering.resume(row.run_id, row.step, payload, by=by, lenient=lenient)
+        return await self._answering.resume(row.run_id, row.step, payload, by=by)
 
     async def reject(self, token: str, *, reason: str = "", by: str = "") -> HookRow:
         row = await self._answering.hook(token)
@@ -380,7 +379,7 @@ class Runtime:
         """For an authenticated user. `step` None: the only hook of the run that waits."""
         row = await self._answering.waiting_hook(run_id, step)
         self._advancing.touch(run_id)
-        return await self._answering.resume(run_id, row.step, payload, by=by, lenient=False)
+        return await self._answering.resume(run_id, row.step, payload, by=by)
 
     async def reject_hook(self, run_id: str, step: str | None, *, reason: str = "", by: str = "") -> HookRow:
         row = await self._answering.waiting_hook(run_id, step)

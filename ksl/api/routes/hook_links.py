@@ -55,7 +55,7 @@ async def open_link(request: Request, token: str) -> Response:
     # A schema without required fields takes {}; without a schema nothing given is null, as for an empty body.
     payload = encode(payload_of(pairs, schema, form=False))
     try:
-        row = await runtime.resume(token, payload, by="link", lenient=True)
+        row = await runtime.resume(token, payload, by="link")
     except (HookAnswered, HookClosed):
         if accepts_html(request):
             return await outcome_page(runtime.store, await runtime.hook(token), conflict=True)
