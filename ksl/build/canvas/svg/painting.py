@@ -24,9 +24,9 @@ def svg(canvas: Canvas, lights: Lights | None = None, *, style: bool = True) -> 
     """`style`: with the style sheet in it, for a file. Without, the page has to serve `stylesheet()`.
 
     A node has its id in `data-id`. The steps of an opaque block may be those of another one, too.
-    A page that lights a drawing as a run goes on changes three things of a node: its class `state-...`, the `href` of its
-    `use.sign`, and the text of its `.note`, up to `data-most` characters, with the class `noted` while there is one.
-    That needs `lights` from the start, though they may be empty.
+    A page that lights a drawing as a run goes on changes three things of a node: its class `state-...`, the `href` of
+    its `use.sign`, and the text of its `.note`, up to `data-most` characters, with the class `noted` while there is
+    one. That needs `lights` from the start, though they may be empty.
     """
     drawing = arrange(canvas, Paper())
     painter = _Painter(lights)
