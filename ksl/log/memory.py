@@ -238,6 +238,7 @@ class MemoryStore:
             "run": len(tables.runs),
             "hook": len(tables.hooks),
             "timer": len(tables.timers),
+            **tables.triggers.sizes(),
         }
         return StoreSize(0, 0, 0, rows, sorted(counted.values(), key=lambda size: -size.events))
 

@@ -67,6 +67,9 @@ class MemoryTriggers:
             for at in rejected[:-REJECTED_MAX]:
                 del self._firings[at]
 
+    def sizes(self) -> dict[str, int]:
+        return {"firing": len(self._firings), "fired_key": len(self._keys)}
+
     async def firing(self, firing_id: str) -> FiringRow | None:
         return next((each for each in self._firings.values() if each.firing_id == firing_id), None)
 

@@ -14,6 +14,8 @@ _ROWS = {
     "run": "SELECT count(*) FROM run",
     "hook": "SELECT count(*) FROM hook",
     "timer": "SELECT count(*) FROM timer",
+    "firing": "SELECT count(*) FROM firing",
+    "fired_key": "SELECT count(*) FROM fired_key",
 }
 _WORKFLOWS_MAX = 10
 # `seq` of a run's row lags behind while it goes on; counting its events would read the whole log.

@@ -19,6 +19,7 @@ from ksl.records import FINISHED, CodeRow, Meta, RunFilter, RunStatus
 from tests.integration.log.changes import Told, event, hook, put, run, timer
 
 EVERY = RunFilter()
+NAMED = ("event", "run", "hook", "timer", "firing", "fired_key")
 
 
 @pytest.fixture(params=["sqlite full", "sqlite process", "memory"])
@@ -577,8 +578,8 @@ async def test_size_counts_rows_and_names_the_biggest_workflows(store: Store) ->
 
     size = await store.size()
 
-    assert {name: size.rows[name] for name in ("event", "run", "hook", "timer")} == {
-        "event": 6, "run": 3, "hook": 3, "timer": 0,
+    assert {name: size.rows[name] for name in NAMED} == {
+        "event": 6, "run": 3, "hook": 3, "timer": 0, "firing": 0, "fired_key": 0,
     }  # fmt: skip
     assert size.workflows == [WorkflowSize("digest", 2, 4), WorkflowSize("small", 1, 2)]
 

@@ -68,6 +68,7 @@ def command(
         elif broken := [*project.failures, *project.duplicates]:
             narrate("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
         _tell_of_rules(project)
+        _tell_of_open_sources(settings, project)
         sock = _bound(settings)
         ctx.exit(asyncio.run(_serve(settings, project, sock, drain_s=drain)))
 
@@ -83,6 +84,20 @@ def _tell_of_rules(project: Project) -> None:
         slugs = ", ".join(sorted(project.broken))
         narrate(
             f"Until this is right, no runs of these workflows start, and unfinished ones are held: {slugs}."
+        )
+
+
+def _tell_of_open_sources(settings: Settings, project: Project) -> None:
+    """Webhooks that anybody can fire, where others than this machine reach the server."""
+    from ksl.build.config import is_loopback
+    from ksl.define.webhook import WebhookSource
+
+    sources = project.triggers.values()
+    open_to_all = [each.slug for each in sources if isinstance(each, WebhookSource) and each.verify is None]
+    if open_to_all and (settings.server.public_url or not is_loopback(settings.server.host)):
+        narrate(
+            f"Whoever reaches this server can start runs by {', '.join(sorted(open_to_all))}: these sources verify "
+            "nothing. Give them verify=, see docs/guide/verification.md."
         )
 
 
