@@ -82,12 +82,22 @@ class FiringShape(BaseModel):
     by: str | None
 
 
+class BufferedShape(BaseModel):
+    workflow: str
+    subscriber: str | None
+    triggered_at: datetime
+
+
 class TriggerWholeShape(TriggerShape):
     payload_schema: dict[str, Json]
     last_at: datetime | None = Field(description="Nominal time of the newest tick")
     state: Json
     last_firing: FiringShape | None
     refused: int = Field(description="Deliveries ever refused")
+    failures: int | None = Field(None, description="Of a poll: how often in a row it has failed")
+    error: str | None = Field(None, description="Of a poll that fails")
+    retry_at: datetime | None = Field(None, description="Of a poll that fails: when it is tried again")
+    buffered: list[BufferedShape] | None = Field(None, description="Of a cron source: ticks that wait")
 
 
 class FiringsShape(BaseModel):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from ksl.errors import BadRequest
 from ksl.log.store import Store
 from ksl.records import FiringRow, Recipient, SourceState, StartedRun, Unstarted, Verdict
@@ -70,9 +72,35 @@ async def trigger_whole_json(
         "payload_schema": source.payload.schema(),
         "last_at": None if state is None or state.last_ms is None else rfc3339(state.last_ms),
         "state": None if state is None else value_of(state.cursor),
+        **_noted(source, state),
         "last_firing": firing_json(newest.rows[0]) if newest.rows else None,
         "refused": refused.get(source.slug, 0),
     }
+
+
+def _noted(source: Source, state: SourceState | None) -> JsonObject:
+    """What the loop of its kind wrote down: why a poll fails and when it is tried again, and the ticks of a cron
+    source that wait for a run to end."""
+    note: JsonObject = {}
+    if state is not None and state.note is not None:
+        note = msgspec.json.decode(state.note)
+    match source.kind:
+        case "poll":
+            retry_ms = note.get("retry_ms")
+            return {
+                "failures": note.get("failures", 0),
+                "error": note.get("error") or None,
+                "retry_at": None if retry_ms is None else rfc3339(retry_ms),
+            }
+        case "cron":
+            return {
+                "buffered": [
+                    {**tick["recipient"], "triggered_at": rfc3339(tick["nominal_ms"])}
+                    for tick in note.get("buffered", [])
+                ]
+            }
+        case "webhook":
+            return {}
 
 
 async def firings_json(

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from ksl.records import FiringRow
+from ksl.views.times import rfc3339
+from ksl.views.triggers import trigger_whole_json
 
 from tests.engine_fixture import START_MS, World
 
@@ -228,6 +230,13 @@ async def test_overlap_buffer_one_keeps_the_first_tick_that_waits_also_over_a_re
     assert world.stage.waiting == [10]
     types = [error.type for row in await firings(world) for error in row.errors]
     assert types == ["buffered", "overlap"]
+    triggers = world.runtime.triggers
+    shown: Any = await trigger_whole_json(
+        world.store, triggers.source("tens"), triggers.standing, public_url=""
+    )
+    assert shown["buffered"] == [
+        {"workflow": "w", "subscriber": None, "triggered_at": rfc3339(FIRST_MS + 10 * MINUTE)}
+    ]
     await world.restart()
     await look(world)
     assert world.stage.waiting == [10]

@@ -13,6 +13,8 @@ import pytest
 from ksl.errors import PollFailed
 from ksl.log.store import Change
 from ksl.records import FiringRow
+from ksl.views.times import rfc3339
+from ksl.views.triggers import trigger_whole_json
 
 from tests.engine_fixture import World
 
@@ -559,3 +561,19 @@ async def test_after_the_clock_was_set_back_polls_go_on(world: World) -> None:
     site.items = [{"id": 1}]
     assert await pass_minutes(world, 10) == 2
     assert await ids(world) == [1]
+
+
+async def test_who_looks_at_a_poll_that_fails_sees_why_and_when_it_is_tried_again(world: World) -> None:
+    await world.load(EACH)
+    Site(world).fail("503")
+    await look(world)
+    triggers = world.runtime.triggers
+    source = triggers.source("issues")
+    shown: Any = await trigger_whole_json(world.store, source, triggers.standing, public_url="")
+    assert (shown["failures"], shown["retry_at"]) == (1, rfc3339(world.clock.ms + 1_000))
+    assert "ConnectionError: 503" in shown["error"]
+    Site(world)
+    world.clock.pass_ms(1_000)
+    await look(world)
+    shown = await trigger_whole_json(world.store, source, triggers.standing, public_url="")
+    assert (shown["failures"], shown["retry_at"], shown["error"]) == (0, None, None)
