@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,12 @@ class Refreshing:
 def _client(credential: Credential[Any], stored: Any, *, redirect_url: str | None = None) -> Any:
     """Authlib's client, which has no types of its own."""
     try:
-        from authlib.integrations.httpx_client import AsyncOAuth2Client  # pyright: ignore[reportUnknownVariableType]
+        with warnings.catch_warnings():
+            from authlib.deprecate import AuthlibDeprecationWarning  # shows itself always, from its import on
+
+            # It is of Authlib's choice of an HTTP library, which is none of a user's business.
+            warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+            from authlib.integrations.httpx_client import AsyncOAuth2Client  # pyright: ignore[reportUnknownVariableType]
     except ImportError:
         raise ExtraMissing(
             f"credential {credential.name} needs OAuth, which comes with an extra of ksl. Nothing was changed. Install "

@@ -130,7 +130,7 @@ class Vault:
             if place.scope != "organization" and self._project is None:
                 continue
             opened = await self._shelf(place.scope).open(place)
-            if opened is not None and "client_id" in opened:
+            if opened is not None and ("client_id" in opened or "client_secret" in opened):
                 return values.opened(credential, opened)
         return None
 
@@ -154,7 +154,7 @@ class Vault:
             looked.append(place)
             shelf = self._shelf(scope)
             opened = await shelf.open(place)
-            if opened is not None:
+            if opened is not None and (credential.oauth is None or "access_token" in opened):
                 if credential.oauth is not None:
                     opened = await self._fresh(credential, shelf, place, opened)
                 return place, values.opened(credential, opened), opened.key_id
