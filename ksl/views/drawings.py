@@ -20,17 +20,18 @@ DrawnForm = Literal["tree", "boxes", "mermaid", "svg"]
 
 
 def drawn(shown: JsonObject, form: DrawnForm, *, ascii: bool = False) -> str:
-    """`shown` is what `ksl.views.canvas` answers."""
+    """`shown` is what `ksl.views.canvas` answers. A file says in a comment when its source is not today's."""
     canvas, lights = _read(shown)
+    told = drawn_from(shown)
     match form:
         case "tree":
             return outline(canvas, lights, ascii=ascii)
         case "boxes":
             return boxes(canvas, lights, ascii=ascii).text
         case "svg":
-            return svg(canvas, lights)
+            return svg(canvas, lights) + (f"<!-- {told} -->\n" if told else "")
         case "mermaid":
-            return mermaid(canvas)
+            return (f"%% {told}\n" if told else "") + mermaid(canvas)
         case _:
             assert_never(form)
 

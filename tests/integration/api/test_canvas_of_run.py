@@ -92,6 +92,13 @@ async def test_a_run_is_drawn_on_the_code_it_was_started_with(folder: Path) -> N
         assert shown["blocks"] == before["blocks"]
         assert shown["at"] == before["at"]
         assert shown["nodes"]["hook"]["state"] == "waiting"
+        for form, told in (
+            ("mermaid", "%% drawn from version {}; the"),
+            ("svg", "<!-- drawn from version {}; the"),
+        ):
+            query = {"run": run_id, "format": form}
+            picture = await served.client.get("/workflows/question/canvas", params=query)
+            assert told.format(shown["run"]["code_version"]) in picture.text
         assert [block["block"] for block in (await _bare(served, "question"))["blocks"]] == ["terminal"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ksl.records import Event, EventType, Meta
+from ksl.records.under_way import UnderWay
 from ksl.views.steps import steps_json
 
 
@@ -86,3 +87,25 @@ def test_a_sleep_that_waits_has_no_end_yet() -> None:
 
 def shown(step: dict[str, Any]) -> tuple[object, ...]:
     return step["status"], step["attempts"], step["finished_at"], step["error"]
+
+
+def test_steps_in_flight_are_shown_with_what_their_process_knows() -> None:
+    events = [
+        Event("r", 1, "step_retrying", "a#0", 1000, b'{"type": "OSError"}', b"{}", Meta(attempt=1)),
+        Event("r", 2, "sleep_started", "sleep#0", 2000, b'{"due": "1970-01-01T00:01:00.000Z"}'),
+        Event("r", 3, "step_completed", "b#0", 3000, b"1", None, Meta(attempt=1)),
+    ]
+    now = {
+        "a#0": UnderWay("running", "action", "a", 2, 4000, b"{}"),
+        "sleep#0": UnderWay("asleep", "sleep", "sleep", 0, None, None),
+        "c#0": UnderWay("in line", "action", "c", 1, None, b'{"v": 1}'),
+    }
+    shown = {step["id"]: step for step in steps_json(events, now)}
+    assert list(shown) == ["a#0", "sleep#0", "b#0", "c#0"]
+    assert (shown["a#0"]["status"], shown["a#0"]["attempts"], shown["a#0"]["error"]) == ("running", 2, None)
+    assert (shown["sleep#0"]["status"], shown["b#0"]["status"]) == ("sleeping", "succeeded")
+    assert (shown["c#0"]["status"], shown["c#0"]["callee"], shown["c#0"]["input"]) == (
+        "running",
+        "c",
+        {"v": 1},
+    )
