@@ -14,6 +14,7 @@ from ksl.define.duration import parse_duration
 from ksl.engine import failures, moments
 from ksl.engine.halt import Halt
 from ksl.errors import (
+    ActionIsLeaf,
     AuthorizationFailed,
     CredentialDamaged,
     CredentialNotNamed,
@@ -45,6 +46,7 @@ _FINAL = (
     FatalError,
     NotEncodable,
     PayloadTooLarge,
+    ActionIsLeaf,
     MissingCredential,
     InvalidCredential,
     CredentialDamaged,

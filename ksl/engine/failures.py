@@ -1,7 +1,7 @@
 """Failures as data, and back.
 
-A failure is stored as `{"type", "message", "step", "attempts", "traceback"}`, with the inner failure of a
-sub-workflow under `"cause"`; a body gets the same exception made from it live and on every replay.
+A failure is stored as `{"type", "message", "step", "attempts", "traceback"}`, with `"code"` where ksl raised it and the
+inner failure of a sub-workflow under `"cause"`; a body gets the same exception made from it live and on every replay.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ def failure_data(error: BaseException, *, step: str | None, attempts: int, type:
             "step": error.step_id,
             "attempts": error.attempts,
             "traceback": _traceback(error),
-            **({"cause": inner["cause"]} if inner.get("cause") else {}),
+            **{key: inner[key] for key in ("code", "cause") if inner.get(key)},
         }
+    if isinstance(error, HookTimeout | HookRejected) and step is None:
+        step = getattr(error, "step_id", None)
     data: Json = {
         "type": type or error.__class__.__name__,
         "message": _message(error),
@@ -52,12 +54,11 @@ def failure_data(error: BaseException, *, step: str | None, attempts: int, type:
     if isinstance(error, KslError):
         data["code"] = error.code
     if isinstance(error, StepFailed):
+        inner: Json = getattr(error, "data", None) or {}
         data["type"], data["message"] = error.type, error.message
-        data["cause"] = getattr(error, "data", None) or {
-            "type": error.type,
-            "message": error.message,
-            "step": error.step_id,
-        }
+        if inner.get("code"):
+            data["code"] = inner["code"]
+        data["cause"] = inner or {"type": error.type, "message": error.message, "step": error.step_id}
     return data
 
 

@@ -176,6 +176,27 @@ async def w() -> Any:
     assert (await world.run()).output == [["ActionIsLeaf", True]] * 3
 
 
+async def test_an_action_that_runs_another_step_is_tried_once_and_the_run_names_the_rule(
+    world: World,
+) -> None:
+    await world.load("""
+@action(retry=Retry(attempts=3, initial="0s"))
+async def nests() -> Any:
+    return await echo.run(1)
+
+@workflow
+async def inner() -> Any:
+    return await nests.run()
+
+@workflow
+async def w() -> Any:
+    return await inner.run()
+""")
+    run = await world.run()
+    assert (run.status, run.error["type"], run.error["code"]) == ("failed", "ActionIsLeaf", "KSL404")
+    assert run.flow[2:] == ["step_failed inner#0/nests#0", "step_failed inner#0", "run_failed"]
+
+
 async def test_an_action_may_call_another_as_the_plain_function(world: World) -> None:
     await world.load("""
 @action

@@ -311,7 +311,7 @@ async def test_a_hook_timeout_that_leaves_the_body_fails_the_run_with_no_retry(w
     run_id = await world.start()
     await world.advance(3601)
     run = await world.seen(run_id)
-    assert (run.status, run.error["type"]) == ("failed", "HookTimeout")
+    assert (run.status, run.error["type"], run.error["step"]) == ("failed", "HookTimeout", "hook#0")
     assert "run_retrying" not in run.types
     assert await world.store.next_timer_ms() is None
 
@@ -331,6 +331,7 @@ async def w(ctx: Context) -> Any:
     done = await world.finish(run.run_id)
     assert world.stage.notes == [("too dear", "too dear")]
     assert (done.status, done.error["type"], done.error["message"]) == ("failed", "HookRejected", "too dear")
+    assert done.error["step"] == "hook#0"
 
     async def reject(run_id: str) -> None:
         await world.runtime.reject_hook(run_id, None, reason="too dear")
