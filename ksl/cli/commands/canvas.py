@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 from typing import Literal
 
 import click
@@ -45,8 +47,24 @@ def command(
     form = form or ("json" if invocation.prints_json and not ascii else "tree")
     if form == "json":
         emit_json(shown)
-    else:
-        click.echo(drawn(shown, form, ascii=ascii), nl=False)
+        return
+    text = drawn(shown, form, ascii=ascii)
+    click.echo(text, nl=False)
+    if form == "boxes" and sys.stdout.isatty():
+        _tell_if_too_wide(text)
+
+
+def _tell_if_too_wide(text: str) -> None:
+    """A terminal breaks lines that it has no room for, and what they draw falls apart."""
+    from ksl.build.canvas.glyphs import cells
+
+    columns = shutil.get_terminal_size().columns
+    width = max(map(cells, text.splitlines()))
+    if width > columns:
+        narrate(
+            f"This drawing is {width} columns wide, and the terminal has {columns}. `--format tree` fits any; "
+            "`| less -S` shows lines in full."
+        )
 
 
 def _of_source(invocation: Invocation, slug: str, *, expand: bool) -> Json:

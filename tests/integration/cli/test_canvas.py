@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,24 @@ def test_boxes_and_trees_can_be_had_in_ascii(folder: Path) -> None:
     assert ksl(folder, "canvas", "nap", "--format", "boxes").stdout == boxes
     assert "| zz sleep 1h |" in ksl(folder, "canvas", "nap", "--format", "boxes", "--ascii").stdout
     assert ksl(folder, "canvas", "nap", "--ascii").stdout == "zz sleep  '1h'\n# return\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("columns", "told"), [("11", True), ("14", False)])
+def test_boxes_that_a_terminal_has_no_room_for_are_told_of(folder: Path, columns: str, *, told: bool) -> None:
+    terminal, stdout = os.openpty()
+    with open(terminal, "rb", buffering=0) as reading:
+        done = subprocess.run(
+            [sys.executable, "-m", "ksl", "-C", str(folder), "canvas", "nap", "--format", "boxes"],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"COLUMNS": columns, "PYTHONUTF8": "1"},
+            text=True,
+            check=True,
+        )
+        os.close(stdout)
+        assert "sleep 1h" in reading.read(1 << 16).decode()
+    assert ("14 columns wide, and the terminal has 11" in done.stderr) == told
 
 
 def test_a_picture_is_a_file_of_its_own(folder: Path) -> None:
