@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ksl.build.by_name import ReadingFinder
 from ksl.build.credentials import credentials_of
 from ksl.build.failure import ImportFailure, import_failure, relative
 from ksl.build.loader import ProjectFinder, require_positions
@@ -115,13 +116,15 @@ def discover(
     is_context: Callable[[object], bool] | None = None,
     announce: Callable[[str, Path], None] | None = None,
     refused: Mapping[str, ImportFailure] | None = None,
+    importing: bool = True,
 ) -> Project:
     """Import every module below the folders `names` of the project at `folder`, in sorted order.
 
     The project's finder stays installed, so that imports written inside functions work at run time, until
     `unload`. `kind_of` and `is_context` tell definitions from other objects, by default by ksl's own classes.
     `announce` is told each module and its file before it is imported; those in `refused` are not imported but
-    fail as told there, and so does what imports them.
+    fail as told there, and so does what imports them. Not `importing`, none of the project's code is run: its
+    definitions are told by name, see `by_name`.
     Errors: NoColumnPositions; everything else is collected in the project.
     """
     require_positions()
@@ -130,7 +133,7 @@ def discover(
 
         kind_of, is_context = kind_of or kinds.kind_of, is_context or kinds.is_context
     refused = refused or {}
-    finder = ProjectFinder(Path(folder), names)
+    finder = (ProjectFinder if importing else ReadingFinder)(Path(folder), names)
     finder.refused.update(refused)
     finder.install()
     project = Project(finder.root, finder=finder)

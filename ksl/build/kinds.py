@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from ksl.build.by_name import ByName
 from ksl.build.site import DefinitionKind
 from ksl.define.action import Action, ScopedAction
 from ksl.define.context import Context
@@ -18,6 +19,8 @@ def kind_of(value: object) -> tuple[DefinitionKind, str] | None:
             return ("action", cast("ScopedAction[..., Any]", value).action.slug)
         case Workflow():
             return ("workflow", value.slug)
+        case ByName():
+            return (value.kind, value.slug)
         case _:
             return None
 

@@ -22,12 +22,16 @@ def settings_of(invocation: Invocation, flags: Mapping[str, object] | None = Non
 
 
 @contextmanager
-def discovered(settings: Settings) -> Generator[Project]:
-    """Imports the project's modules for the length of the block. What went wrong is in the result."""
+def discovered(settings: Settings, *, importing: bool = True) -> Generator[Project]:
+    """Imports the project's modules for the length of the block. What went wrong is in the result.
+
+    Not `importing`, they are only read: see `ksl.build.by_name`.
+    """
     from ksl.build.discover import discover, unload
 
     names = settings.project
-    project = discover(settings.folder, names=(names.workflows, names.actions, names.agents, names.triggers))
+    folders = (names.workflows, names.actions, names.agents, names.triggers)
+    project = discover(settings.folder, names=folders, importing=importing)
     try:
         yield project
     finally:

@@ -12,6 +12,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ksl.build import kinds
+from ksl.build.by_name import ReadingFinder
 from ksl.build.canvas import Canvas, canvas_of
 from ksl.build.failure import relative
 from ksl.build.rules.diagnostic import Diagnostic, Finding, Lines, Severity
@@ -117,7 +118,8 @@ def _ignored(text: str) -> dict[int, frozenset[str]]:
 def _readings(project: Project) -> list[Reading]:
     bodies = _by_file([each.function for each in project.workflows.values()])
     actions = _by_file([each.function for each in project.actions.values()])
-    polls = _by_file([each.run for each in project.triggers.values() if isinstance(each, PollSource)])
+    runs = [each.run for each in project.triggers.values() if isinstance(each, PollSource)]
+    polls = _by_file(project.finder.polls if isinstance(project.finder, ReadingFinder) else runs)
     drawn, undrawn = _canvases(project)
     readings: list[Reading] = []
     failed = {str(project.folder / failure.file) for failure in project.failures}

@@ -6,11 +6,12 @@ import click
 
 from ksl.cli import exits
 from ksl.cli.apart.parent import IMPORT_LIMIT, done_apart
+from ksl.cli.apart.tasks import build
 from ksl.cli.app import narrate
 from ksl.cli.arguments import DURATION
 from ksl.cli.building import Built, emit
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.project import settings_of
+from ksl.cli.project import discovered, settings_of
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -31,6 +32,9 @@ FORMATS = ("text", "json", "github", "sarif")
     show_default=True,
     help="How long the import of one file may take.",
 )
+@click.option(
+    "--no-import", "read", is_flag=True, help="Run none of the project's code: tell definitions by name."
+)
 @pass_invocation
 @click.pass_context
 def command(
@@ -40,6 +44,7 @@ def command(
     strict: bool,
     wanted: str | None,
     import_timeout: float,
+    read: bool,
 ) -> None:
     """Import the project and say what is wrong with it.
 
@@ -53,10 +58,16 @@ def command(
     shape = wanted or ("json" if invocation.prints_json else "text")
     if runs and shape in ("github", "sarif"):
         raise click.UsageError(f"--runs has no place in --format {shape}")
+    if runs and read:
+        raise click.UsageError("--runs replays the project's code, and --no-import runs none of it")
     settings = settings_of(invocation)
     if not (settings.folder / settings.project.workflows).is_dir():
         narrate(f"There is no folder {settings.project.workflows}/ in {settings.folder}: nothing to run yet.")
-    built = Built.of(done_apart("build", settings, {"runs": runs}, limit_s=import_timeout))
+    if read:
+        with discovered(settings, importing=False) as project:
+            built = Built.of(build(settings, project, lambda: None, runs=False) | {"imported": False})
+    else:
+        built = Built.of(done_apart("build", settings, {"runs": runs}, limit_s=import_timeout))
     ok = built.ok(strict=strict)
     emit(built, ok=ok, shape=shape)
     ctx.exit(exits.DONE if ok else exits.FAILED)

@@ -127,3 +127,18 @@ def test_two_hundred_files_are_built_in_little_time_and_room(tmp_path: Path) -> 
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     print(f"200 files in {took:.2f} s, at most {peak} MiB, {os.cpu_count()} cores")
     assert peak < 300
+
+
+def test_without_importing_nothing_of_the_project_runs_and_the_output_says_so(folder: Path) -> None:
+    for name in ("one", "two"):
+        (folder / "workflows" / f"{name}.py").write_text("import os\nos._exit(9)\n" + FINE.replace("fine", name))
+    built = build(folder, "--no-import", code=0)
+    assert (built["imported"], built["workflows"]) == (False, ["fine", "one", "two"])
+    assert "imported" not in build(folder)
+    refused = subprocess.run(
+        [sys.executable, "-m", "ksl", "-C", str(folder), "build", "--no-import", "--runs"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (refused.returncode, "--no-import runs none of it" in refused.stderr) == (2, True)
