@@ -90,11 +90,11 @@ def note_room(face: Face) -> int:
 
 
 def _inputs(block: Step | Wait) -> str:
-    """All of it if there is room, in fewer words if not."""
-    gist = words.gist(block)
-    whole = ", ".join(words.chips(block))
-    fewer = ", ".join(words.fields(block))
-    return words.one_line(gist or (whole if _small(whole) <= INPUTS_MOST else fewer))
+    """All of it if there is room; of many that need more, their names."""
+    whole = words.one_line(words.gist(block) or ", ".join(words.chips(block)))
+    if len(block.inputs) < 2 or words.gist(block) or _small(whole) <= INPUTS_MOST:
+        return whole
+    return words.one_line(", ".join(words.fields(block)))
 
 
 def _name(text: str) -> float:
