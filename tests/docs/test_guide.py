@@ -52,8 +52,7 @@ def test_every_option_of_a_workflow_is_told_of() -> None:
 
 
 def test_every_option_of_an_action_is_told_of() -> None:
-    later = {"credentials"}  # likewise
-    assert options(Action, of="action") - later <= told("actions.md")
+    assert options(Action, of="action") <= told("actions.md")
 
 
 def test_everything_a_context_has_is_told_of() -> None:
