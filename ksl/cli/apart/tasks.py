@@ -36,8 +36,21 @@ def build(settings: Settings, project: Project, still_alive: Callable[[], None],
     return answer
 
 
+def canvas(
+    settings: Settings, project: Project, still_alive: Callable[[], None], *, slug: str, expand: bool
+) -> Json:
+    """`{"canvas"}`, or `{"unknown", "failures"}` where the project defines no such workflow."""
+    from ksl.errors import UnknownWorkflow
+    from ksl.views.canvas import canvas_json
+
+    try:
+        return {"canvas": canvas_json(project, slug, expand=expand)}
+    except UnknownWorkflow as error:
+        return {"unknown": error.message, "failures": len(project.failures)}
+
+
 def _place(diagnostic: Json) -> tuple[str, int, int]:
     return (diagnostic["file"], diagnostic["line"], diagnostic["col"])
 
 
-TASKS: dict[str, Task] = {"build": build}
+TASKS: dict[str, Task] = {"build": build, "canvas": canvas}

@@ -9,11 +9,14 @@ from typing import Literal
 
 import click
 
+from ksl.cli.apart.parent import IMPORT_LIMIT, done_apart
 from ksl.cli.app import narrate
+from ksl.cli.arguments import DURATION
 from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_json
-from ksl.cli.project import count, discovered, settings_of
+from ksl.cli.project import count, settings_of
+from ksl.errors import UnknownWorkflow
 
 Form = Literal["tree", "boxes", "json", "mermaid", "svg"]
 
@@ -31,13 +34,27 @@ Form = Literal["tree", "boxes", "json", "mermaid", "svg"]
 )
 @click.option("--expand", is_flag=True, help="Open up the workflows that run inside.")
 @click.option("--ascii", "ascii", is_flag=True, help="Draw tree and boxes with ASCII alone.")
+@click.option(
+    "--import-timeout",
+    type=DURATION,
+    default=IMPORT_LIMIT,
+    show_default=True,
+    help="How long the import of one file may take.",
+)
 @pass_invocation
 def command(
-    invocation: Invocation, slug: str, form: Form | None, run_id: str | None, *, expand: bool, ascii: bool
+    invocation: Invocation,
+    slug: str,
+    form: Form | None,
+    run_id: str | None,
+    *,
+    expand: bool,
+    ascii: bool,
+    import_timeout: float,
 ) -> None:
     """Draw a workflow from its source, running nothing."""
     if run_id is None:
-        shown = _of_source(invocation, slug, expand=expand)
+        shown = _of_source(invocation, slug, expand=expand, limit_s=import_timeout)
     else:
         shown = asyncio.run(_of_run(invocation, slug, run_id, expand=expand))
     from ksl.views.drawings import drawn, drawn_from
@@ -67,14 +84,14 @@ def _tell_if_too_wide(text: str) -> None:
         )
 
 
-def _of_source(invocation: Invocation, slug: str, *, expand: bool) -> Json:
-    with discovered(settings_of(invocation)) as project:
-        from ksl.views.canvas import canvas_json
-
-        if project.failures and slug not in project.workflows:
-            errors = count(len(project.failures), "module")
+def _of_source(invocation: Invocation, slug: str, *, expand: bool, limit_s: float) -> Json:
+    answer = done_apart("canvas", settings_of(invocation), {"slug": slug, "expand": expand}, limit_s=limit_s)
+    if "unknown" in answer:
+        if answer["failures"]:
+            errors = count(answer["failures"], "module")
             narrate(f"{errors} did not load (see `ksl build`): {slug} may be defined there.")
-        return canvas_json(project, slug, expand=expand)
+        raise UnknownWorkflow(answer["unknown"])
+    return answer["canvas"]
 
 
 async def _of_run(invocation: Invocation, slug: str, run_id: str, *, expand: bool) -> Json:

@@ -131,7 +131,9 @@ def test_two_hundred_files_are_built_in_little_time_and_room(tmp_path: Path) -> 
 
 def test_without_importing_nothing_of_the_project_runs_and_the_output_says_so(folder: Path) -> None:
     for name in ("one", "two"):
-        (folder / "workflows" / f"{name}.py").write_text("import os\nos._exit(9)\n" + FINE.replace("fine", name))
+        (folder / "workflows" / f"{name}.py").write_text(
+            "import os\nos._exit(9)\n" + FINE.replace("fine", name)
+        )
     built = build(folder, "--no-import", code=0)
     assert (built["imported"], built["workflows"]) == (False, ["fine", "one", "two"])
     assert "imported" not in build(folder)
@@ -142,3 +144,14 @@ def test_without_importing_nothing_of_the_project_runs_and_the_output_says_so(fo
         check=False,
     )
     assert (refused.returncode, "--no-import runs none of it" in refused.stderr) == (2, True)
+
+
+def test_a_canvas_is_drawn_beside_a_file_that_hangs(folder: Path) -> None:
+    (folder / "workflows" / "hangs.py").write_text(HANG)
+    command = [sys.executable, "-m", "ksl", "-C", str(folder), "canvas"]
+    options = ["--format", "tree", "--import-timeout", "1s"]
+    done = subprocess.run([*command, "fine", *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "■ return\n")
+    done = subprocess.run([*command, "missing", *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "1 module did not load" in done.stderr
