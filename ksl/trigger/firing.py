@@ -83,6 +83,16 @@ class Prepare(Protocol):
     ) -> Change: ...
 
 
+class Mask(Protocol):
+    """Takes known secrets out of what is stored: `ksl.vault.redactor.Redactor`."""
+
+    active: bool
+
+    def text(self, text: str) -> str: ...
+
+    def json(self, data: bytes) -> bytes: ...
+
+
 class Triggers:
     """Every source of the project, and the door. Lives on the host loop."""
 
@@ -96,6 +106,7 @@ class Triggers:
         prepare: Prepare,
         admit: Callable[[RunRow, bytes], None],
         lost: Callable[[KslError], None],
+        mask: Mask,
     ) -> None:
         """`admit` puts a stored run in line; `lost` is told when a firing was not stored."""
         self.project = project
@@ -106,6 +117,7 @@ class Triggers:
         self._prepare = prepare
         self._admit = admit
         self._lost = lost
+        self._mask = mask
 
     def source(self, slug: str) -> Source:
         """Errors: UnknownTrigger."""
@@ -185,7 +197,7 @@ class Triggers:
             by=by,
         )
         settled = state(firing.unfired) if callable(state) else state
-        await self._store(row, firing.changes, _answered(firing.keys, row), settled)
+        row = await self._store(row, firing.changes, _answered(firing.keys, row), settled)
         return Fired(row, [change.run for change in firing.changes if change.run is not None], firing.unfired)
 
     async def note(
@@ -216,11 +228,11 @@ class Triggers:
             skipped=skipped,
             by=by,
         )
-        await self._store(row, [], [], state)
-        return row
+        return await self._store(row, [], [], state)
 
     async def save(self, state: SourceState) -> None:
         """Stores a source's state by itself, without a firing. Errors: as `fire`."""
+        state = _masked_state(state, self._mask) if self._mask.active else state
         rows = TriggerRows(self.clock.now_ms(), states=[state])
         await stored(
             self.store,
@@ -231,7 +243,11 @@ class Triggers:
 
     async def _store(
         self, row: FiringRow, changes: list[Change], keys: list[FiredKey], state: SourceState | None
-    ) -> None:
+    ) -> FiringRow:
+        """The row as it is stored: without secrets that are known."""
+        if self._mask.active:
+            row = _masked(row, self._mask)
+            state = None if state is None else _masked_state(state, self._mask)
         rows = TriggerRows(
             row.at_ms,
             runs=[change.run for change in changes if change.run is not None],
@@ -255,6 +271,7 @@ class Triggers:
                 self._admit(change.run, change.events[0].data or b"null")
 
         await stored(self.store, whole, then=then, lost=self._lost)
+        return row
 
 
 @dataclass(slots=True)
@@ -379,6 +396,23 @@ def _answered(keys: list[FiredKey], row: FiringRow) -> list[FiredKey]:
         return keys
     answer = msgspec.json.encode([run.run_id for run in row.runs])
     return [replace(key, answer=answer) if key.digest else key for key in keys]
+
+
+def _masked(row: FiringRow, mask: Mask) -> FiringRow:
+    return replace(
+        row,
+        reason=mask.text(row.reason),
+        payload=None if row.payload is None else mask.json(row.payload),
+        errors=tuple(replace(error, message=mask.text(error.message)) for error in row.errors),
+    )
+
+
+def _masked_state(state: SourceState, mask: Mask) -> SourceState:
+    return replace(
+        state,
+        cursor=None if state.cursor is None else mask.json(state.cursor),
+        note=None if state.note is None else mask.json(state.note),
+    )
 
 
 def _payload(items: Sequence[Item], *, many: bool) -> bytes | None:
