@@ -143,6 +143,7 @@ class Runtime:
             prepare=self._starting.prepare,
             admit=self._admit_fired,
             lost=lambda error: self.engine.lost(None, error),
+            mask=self.redactor,
         )
         self.webhooks = Receiving(self.triggers, secrets=self._secrets_of)
         self.cron = CronLoop(self.triggers, clock=clock, cancel=self._give_way)

@@ -261,6 +261,23 @@ async def test_a_repeated_delivery_gets_the_same_answer_after_a_restart(
     assert len(runs) == 1
 
 
+async def test_a_known_secret_in_a_delivery_is_not_kept(served: Served, folder: Path) -> None:
+    body = json.dumps({"name": SECRET}).encode()
+
+    answer = await served.stranger.post("/triggers/signed", content=body, headers=signed(body, "msg_1"))
+    bad = await served.stranger.post("/triggers/bad", json={SECRET: SECRET})
+
+    await served.settled(answer.json()["run_ids"][0])
+    assert bad.status_code == 422
+    assert served.runtime.vault is not None
+    assert (await served.runtime.store.triggers.firings("signed")).rows[0].payload == (
+        b'{"name":"[redacted:signed]"}'
+    )
+    await served.runtime.store.flush()
+    for name in ("ksl.db", "ksl.db-wal"):
+        assert SECRET.encode() not in (folder / ".ksl" / name).read_bytes()
+
+
 async def test_a_disabled_source_takes_deliveries_and_starts_nothing(served: Served) -> None:
     body = b'{"name": "Ada"}'
     off = await served.client.post("/triggers/signed/disable")
