@@ -176,17 +176,6 @@ _group(
     },
 )
 _group(
-    "credentials",
-    "What actions act with: set it, look where it is set, change the key.",
-    {
-        "list": ("credentials_list", "Which credentials are set, and where; never a value."),
-        "set": ("credentials_set", "Set fields of a credential."),
-        "remove": ("credentials_remove", "Delete a credential from one scope."),
-        "rotate": ("credentials_rotate", "Seal everything with a new key."),
-        "connect": ("credentials_connect", "Obtain a credential with OAuth, in the browser."),
-    },
-)
-_group(
     "triggers",
     "What starts runs by itself; fire it, switch it off.",
     {
@@ -208,6 +197,17 @@ _group(
         "enable": ("subscriptions_enable", "Let a subscriber get runs again."),
         "disable": ("subscriptions_disable", "Keep a subscriber from getting runs."),
         "remove": ("subscriptions_remove", "Delete a subscription."),
+    },
+)
+_group(
+    "credentials",
+    "What actions act with: set it, look where it is set, change the key.",
+    {
+        "list": ("credentials_list", "Which credentials are set, and where; never a value."),
+        "set": ("credentials_set", "Set fields of a credential."),
+        "remove": ("credentials_remove", "Delete a credential from one scope."),
+        "rotate": ("credentials_rotate", "Seal everything with a new key."),
+        "connect": ("credentials_connect", "Obtain a credential with OAuth, in the browser."),
     },
 )
 _group(

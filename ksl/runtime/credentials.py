@@ -13,7 +13,7 @@ from ksl.define.credential import Credential
 from ksl.log.credentials import CredentialTables, Sealed, stored_in
 from ksl.log.organization import OrganizationFile
 from ksl.records import CredentialChange
-from ksl.vault.keys import VARIABLE, KeyPlace
+from ksl.vault.keys import KeyPlace
 from ksl.vault.redactor import Redactor
 from ksl.vault.shelf import Shelf, checked
 from ksl.vault.vault import Vault
@@ -25,7 +25,7 @@ _HOLD_WAIT_S = 10.0
 
 
 def project_keys(settings: Settings) -> KeyPlace:
-    return KeyPlace(settings.data_folder / "key", os.environ.get(VARIABLE))
+    return KeyPlace(settings.data_folder / "key", os.environ.get("KSL_KEY"))
 
 
 def organization_folder() -> Path:
