@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from datetime import datetime
@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from ksl.define.workflow import Workflow
     from ksl.records import Scope
 
-__all__ = ["HookHandle", "HookSpec", "RunSeam", "current_run", "frame_at", "here", "in_action", "outside"]
+__all__ = [
+    "HookHandle",
+    "HookSpec",
+    "Inside",
+    "InsideSteps",
+    "RunSeam",
+    "current_run",
+    "frame_at",
+    "here",
+    "in_action",
+    "outside",
+]
 
 # `frame_at(1)` is the caller's frame. Nothing public gives a frame so fast.
 frame_at: Callable[[int], FrameType] = sys._getframe  # pyright: ignore[reportPrivateUsage]
@@ -51,6 +62,13 @@ class RunSeam(Protocol):
 
     def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]: ...
 
+    def inside(
+        self, slug: str, input: bytes, decode: Callable[[bytes], Any], body: Inside, frame: FrameType
+    ) -> Awaitable[Any]:
+        """A step with a body of ksl's own, whose steps are recorded below it. It ends with its encoded output,
+        which `decode` reads for the author."""
+        ...
+
     def sleep(self, wanted: Any, frame: FrameType) -> Awaitable[None]: ...
 
     def hook(self, spec: HookSpec, frame: FrameType) -> HookHandle: ...
@@ -62,6 +80,37 @@ class RunSeam(Protocol):
 
     @property
     def attempt(self) -> int: ...
+
+
+class InsideSteps(Protocol):
+    """What such a body asks for. `key` is the step's name below `step_id`; used again, it is counted on."""
+
+    run_id: str
+    step_id: str
+
+    def action(
+        self,
+        action: Action[Any, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        key: str,
+        scope: Scope | None = None,
+    ) -> Awaitable[Any]: ...
+
+    def inside(
+        self, slug: str, input: bytes, decode: Callable[[bytes], Any], body: Inside, *, key: str
+    ) -> Awaitable[Any]: ...
+
+    def hook(self, spec: HookSpec, *, key: str) -> HookHandle: ...
+
+    def now(self) -> datetime: ...
+
+    @property
+    def random(self) -> Random: ...
+
+
+Inside = Callable[[InsideSteps], Coroutine[Any, Any, bytes]]
 
 
 class HookSpec(msgspec.Struct, frozen=True):

@@ -78,7 +78,15 @@ def forget(run: Run, call: Call) -> None:
     elif call.kind == "sleep" and step in run.sleeps:
         run.change.timers_cleared.append(run.sleeps.pop(step))
     if step not in run.history.cancelled or not run.history.is_strict(run.history.cancelled[step]):
-        run.emit("step_cancelled", step, meta=Meta(after=run.position, kind=call.kind, callee=call.callee))
+        run.emit(
+            "step_cancelled",
+            step,
+            meta=Meta(
+                after=run.position,
+                kind=call.what if call.kind == "workflow" else call.kind,
+                callee=call.callee,
+            ),
+        )
 
 
 def settled_inside(run: Run, call: Call, data: bytes | None, error: BaseException | None) -> None:
@@ -88,10 +96,10 @@ def settled_inside(run: Run, call: Call, data: bytes | None, error: BaseExceptio
     if data is None and error is None:
         del run.asked[step]
         call.cancel_now()
-        run.emit("step_cancelled", step, meta=Meta(after=call.after, kind="workflow", callee=call.callee))
+        run.emit("step_cancelled", step, meta=Meta(after=call.after, kind=call.what, callee=call.callee))
         return
     pooled = run.history.pool.get(step)
-    meta = Meta(attempt=1, after=call.after, kind="workflow", callee=call.callee)
+    meta = Meta(attempt=1, after=call.after, kind=call.what, callee=call.callee)
     if pooled is not None:
         if mismatch.ended_otherwise(run, call, pooled, failed=error is not None):
             return

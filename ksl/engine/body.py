@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,13 +17,14 @@ from ksl.engine.call import Call
 from ksl.engine.durable import Durable
 from ksl.engine.halt import Halt
 from ksl.engine.ids import Scope, step_id
+from ksl.engine.inside import InsideCall, start_inside
 from ksl.engine.loop import RunLoop, RunTask
 from ksl.errors import InvalidOutput, PayloadTooLarge, UnknownSite
 
 if TYPE_CHECKING:
     from ksl.build.sites import SiteTable
     from ksl.define.action import Action
-    from ksl.define.seam import HookSpec
+    from ksl.define.seam import HookSpec, Inside
     from ksl.define.workflow import Workflow
     from ksl.records import Scope as CredentialScope
     from ksl.records import Trigger
@@ -74,13 +75,37 @@ class Body:
             return self.stand_still()
         slug = action.slug
         id = step_id(self._loop, frame, slug, slug)
+        return self.action_step(id, action, args, kwargs, frame.f_code, frame.f_lasti, scope)
+
+    def action_step(
+        self, id: str, action: Action[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any], code: CodeType,
+        lasti: int, scope: CredentialScope | None,
+    ) -> Call:  # fmt: skip
         data = action.arguments.encode(args, kwargs)
         if len(data) > self._info.payload_max:
             raise _too_large(f"the input of step {id}", data, self._info.payload_max)
         return Call(
-            self._loop, self._durable, id, "action", slug, data, action.output.decode, frame.f_code, frame.f_lasti,
+            self._loop, self._durable, id, "action", action.slug, data, action.output.decode, code, lasti,
             action=action, scope=scope,
         )  # fmt: skip
+
+    def inside(
+        self, slug: str, input: bytes, decode: Callable[[bytes], Any], body: Inside, frame: FrameType
+    ) -> Awaitable[Any]:
+        if self.halted:
+            return self.stand_still()
+        id = step_id(self._loop, frame, slug, slug)
+        return self.inside_step(id, slug, input, decode, body, frame.f_code, frame.f_lasti)
+
+    def inside_step(
+        self, id: str, slug: str, input: bytes, decode: Callable[[bytes], Any], body: Inside, code: CodeType,
+        lasti: int,
+    ) -> Call:  # fmt: skip
+        if len(input) > self._info.payload_max:
+            raise _too_large(f"the input of step {id}", input, self._info.payload_max)
+        call = InsideCall(self._loop, self._durable, id, "workflow", slug, input, decode, code, lasti)
+        call.start = lambda: start_inside(self, self._loop, call, body, self._inside_ended)
+        return call
 
     def workflow(self, workflow: Workflow[Any, Any], value: Any, frame: FrameType) -> Awaitable[Any]:
         if self.halted:
@@ -121,7 +146,12 @@ class Body:
         if self.halted:
             self.stand_still()
             return HookOfRun(self, "", "", "")
-        id = step_id(self._loop, frame, "hook", "ctx.hook")
+        return self.hook_step(step_id(self._loop, frame, "hook", "ctx.hook"), spec)
+
+    def hook_step(self, id: str, spec: HookSpec) -> HookOfRun:
+        if self.halted:
+            self.stand_still()
+            return HookOfRun(self, "", "", "")
         try:
             token, url = self._durable.hook(id, spec)
         except Halt:

@@ -23,6 +23,8 @@ CallKind = Literal["action", "workflow", "sleep"]
 class Call(RunFuture):
     """What `.run(...)` returns inside a body. To type checkers it is a coroutine; to asyncio a future."""
 
+    what = "workflow"  # recorded as the kind of a step that has a body
+
     __slots__ = (
         "action",
         "after",

@@ -10,7 +10,7 @@ import pathlib
 import types
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -33,7 +33,7 @@ def glimpse(value: Any) -> str:
 
 
 def _shown(value: Any, depth: int, inside: set[int]) -> str:
-    kind: Any = type(value)
+    kind: type[Any] = cast("type[Any]", type(value))
     if kind is int and abs(value) >= 10**100:
         return f"<int of {value.bit_length()} bits>"  # all its digits would take seconds, or be refused
     if kind in _PLAIN:
@@ -96,9 +96,11 @@ def _fields(value: Any, kind: Any) -> dict[str, Any] | None:
             }
         except AttributeError:
             return None
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return dict(zip(kind._fields, tuple.__iter__(value), strict=False))
-    return None
+    named: tuple[str, ...] | None = getattr(kind, "_fields", None) if tuple in kind.__mro__ else None
+    if named is None:
+        return None
+    values: Any = tuple[Any, ...].__iter__(value)
+    return dict(zip(named, values, strict=False))
 
 
 def _dict_of(value: Any) -> Any:

@@ -118,7 +118,7 @@ class Occurrences:
                 # The body of a sub-workflow ends with its step, and what failed in it was handled or was not.
                 reopens = meta.reopens if meta is not None and state == "failed" else ()
                 if event.type in ("step_completed", "step_failed") and meta is not None:
-                    if meta.kind == "workflow":
+                    if meta.kind in ("workflow", "agent"):
                         self._settle(id, (*reopens, *_failed_steps(event)) if state == "failed" else ())
 
     def _settle(self, scope: str, left_it: Iterable[str]) -> None:
