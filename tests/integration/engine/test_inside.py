@@ -83,7 +83,8 @@ async def test_a_hook_below_it_is_answered_like_any_other(world: World) -> None:
     await world.load(
         FLOW.replace(
             'return (await steps.action(echo, (), {"value": steps.step_id}, key="turn")).encode()',
-            'return str(await steps.hook(HookSpec(bool, None, "ok", None, None, "auto"), key="approval").wait()).encode()',
+            'spec = HookSpec(bool, None, "ok", None, None, "auto")\n'
+            '    return str(await steps.hook(spec, key="approval").wait()).encode()',
         )
     )
     run_id = await world.start()
