@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ksl.api.form_fields import WHOLE, fields_of, payload_of, text_of
 from ksl.api.form_proof import COOKIE, VALID_S, FormProof
 from ksl.api.hook_page import (
     BY,
@@ -26,6 +25,7 @@ from ksl.api.requests import runtime_of
 from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, UnknownHook
 from ksl.log.store import Store
 from ksl.records import HookRow
+from ksl.views.form_fields import WHOLE, fields_of, payload_of, text_of
 from ksl.views.hooks import answer_given
 from ksl.views.values import JsonObject, encode, is_list, is_object, value_of
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from ksl.api.form_fields import Field, text_of
 from ksl.records import HookRow
+from ksl.views.form_fields import Field, text_of
 from ksl.views.values import value_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ksl.api.form_fields import payload_of
 from ksl.api.hook_form import (
     accepts_html,
     announces_prefetch,
@@ -27,6 +26,7 @@ from ksl.api.requests import FORM, answer, envelope, json_body, media_type, runt
 from ksl.api.shapes import LinkAnsweredShape
 from ksl.errors import HookAnswered, HookClosed, InvalidInput, UnknownHook
 from ksl.records import HookRow
+from ksl.views.form_fields import payload_of
 from ksl.views.times import rfc3339_or_none
 from ksl.views.values import encode, value_of
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from ksl.api.form_fields import fields_of, payload_of
+from ksl.views.form_fields import fields_of, payload_of
 
 
 class Address(BaseModel):

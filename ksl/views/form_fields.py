@@ -1,4 +1,4 @@
-"""The fields of a hook's form, from the JSON Schema of its payload, and a payload from what was filled in.
+"""The fields of a form, from the JSON Schema of its payload, and a payload from what was filled in.
 
 Objects become a field for each property, nested ones with a dot in the name ("address.city"). What has no
 simple widget (lists of objects, free-form objects) is a box for JSON. Values stay text where the schema
