@@ -33,20 +33,21 @@ _WEIGHT: dict[Severity, int] = {"information": 0, "warning": 1, "error": 2}
 _IGNORE = re.compile(r"#\s*ksl:\s*ignore\[([A-Z0-9,\s]+)\]")
 
 
-def check(project: Project) -> list[Diagnostic]:
+def check(project: Project, *, errors_only: bool = False) -> list[Diagnostic]:
     """What breaks a rule, in the order of files, lines and columns; one diagnostic for a node.
 
     Looks at the modules that are loaded from the project's folder, tests excepted. What did not load is in
     `project.failures`; of that, malformed definitions are here too, under the same message. Warnings that a
-    comment on their line ignores are left out.
+    comment on their line ignores are left out. `errors_only` leaves out all warnings, and what is asked for
+    them alone.
     """
     found: list[Diagnostic] = []
-    for file in _readings(project):
-        found += check_file(file)
+    for file in _readings(project, calls_only=errors_only):
+        found += check_file(file, errors_only=errors_only)
     return sorted([*found, *_malformed(project)])
 
 
-def check_file(file: Reading) -> list[Diagnostic]:
+def check_file(file: Reading, *, errors_only: bool = False) -> list[Diagnostic]:
     by_node: dict[ast.AST, Diagnostic] = {}
 
     def tell(rule: Rule, findings: Iterable[Finding]) -> None:
@@ -58,7 +59,8 @@ def check_file(file: Reading) -> list[Diagnostic]:
                 by_node[finding.node] = diagnostic
 
     for rule in all_rules():
-        tell(rule, rule.findings(file))
+        if rule.severity == "error" or not errors_only:
+            tell(rule, rule.findings(file))
     told: dict[ast.AST, Severity] = {
         node: each.severity for node, each in by_node.items() if each.severity != "information"
     }
@@ -68,7 +70,8 @@ def check_file(file: Reading) -> list[Diagnostic]:
     return [
         each
         for each in by_node.values()
-        if each.severity == "error" or each.code not in ignored.get(each.line, frozenset())
+        if each.severity == "error"
+        or (not errors_only and each.code not in ignored.get(each.line, frozenset()))
     ]
 
 
@@ -115,7 +118,8 @@ def _ignored(text: str) -> dict[int, frozenset[str]]:
     return ignored
 
 
-def _readings(project: Project) -> list[Reading]:
+def _readings(project: Project, *, calls_only: bool = False) -> list[Reading]:
+    """`calls_only` passes over files without workflows in which no step can be called."""
     bodies = _by_file([each.function for each in project.workflows.values()])
     actions = _by_file([each.function for each in project.actions.values()])
     runs = [each.run for each in project.triggers.values() if isinstance(each, PollSource)]
@@ -126,6 +130,8 @@ def _readings(project: Project) -> list[Reading]:
     for path, module in _modules(project).items():
         if path in failed:
             continue  # a workflow of it cannot be read, and its steps would seem to stand outside of one
+        if calls_only and path not in bodies and not _may_call(project, path):
+            continue
         source = _source(project, path)
         if source is not None:
             readings.append(
@@ -174,6 +180,11 @@ def _modules(project: Project) -> dict[str, ModuleType]:
         ):
             modules[path] = module
     return dict(sorted(modules.items()))
+
+
+def _may_call(project: Project, path: str) -> bool:
+    text = project.finder.sources.get(path) if project.finder is not None else None
+    return text is None or ".run" in text or ".prompt" in text
 
 
 def _by_file(functions: list[Callable[..., object]]) -> dict[str, list[FunctionType]]:

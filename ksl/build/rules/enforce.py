@@ -28,7 +28,7 @@ _Span = tuple[str, int, int]  # file, first line, last line
 
 def enforce(project: Project) -> list[Diagnostic]:
     """Marks the workflows that may start no runs, in `project.broken`. Returns what breaks the rules."""
-    errors = [each for each in check(project) if each.severity == "error"]
+    errors = check(project, errors_only=True)
     for slug, found in _by_workflow(project, errors).items():
         first = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
