@@ -31,7 +31,9 @@ class Verdict(BaseModel):
 def classify(text: str) -> Verdict:
     """Counts telling words. A model can take this action's place: the workflow would not change."""
     words = Counter(_words(text))
-    found: dict[Kind, int] = {kind: sum(words[word] for word in telling) for kind, telling in KEYWORDS.items()}
+    found: dict[Kind, int] = {
+        kind: sum(words[word] for word in telling) for kind, telling in KEYWORDS.items()
+    }
     total = sum(found.values())
     if not total:
         return Verdict(kind="other", certainty=0.0)

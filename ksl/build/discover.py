@@ -244,7 +244,9 @@ def _make_tables(
             )
         except Exception as error:
             del project.workflows[slug]
-            project.failures.append(_unread(error, slug, function, module=name, file=file, root=project.folder))
+            project.failures.append(
+                _unread(error, slug, function, module=name, file=file, root=project.folder)
+            )
 
 
 def _unread(

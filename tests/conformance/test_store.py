@@ -390,7 +390,9 @@ async def test_what_runs_wait_for_is_counted(store: Store) -> None:
     assert await store.waits(1_000) == Waits(0, 0, 0)
     await put(
         store,
-        Change("a", timers_set=[timer(999, "a"), timer(1_000, "a"), timer(1_001, "a")], hooks=[hook(b"1", "a")]),
+        Change(
+            "a", timers_set=[timer(999, "a"), timer(1_000, "a"), timer(1_001, "a")], hooks=[hook(b"1", "a")]
+        ),
         Change("a", hooks=[hook(b"2", "a"), hook(b"3", "a", status="resumed")]),
     )
 
