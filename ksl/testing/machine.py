@@ -12,6 +12,7 @@ awaited.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
@@ -95,6 +96,8 @@ class Machine:
         )
         # What an action is given that the test runs outside any run, as a poll does.
         self._withdraw = None if credentials is None else outside.put(lambda: nullcontext(credentials))
+        firings = itertools.count(1)
+        self.runtime.triggers.new_id = lambda: f"fir_{next(firings)}"
         self._loop = asyncio.get_running_loop()
         self._patience_s = patience_s
         self._replay_at_every_wait = replay_at_every_wait

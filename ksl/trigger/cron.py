@@ -75,6 +75,7 @@ class CronLoop:
         self._cancel = cancel
         self._paces: dict[str, Pace] = {}
         self._woken = asyncio.Event()
+        self._has_buffered = False  # asked at the end of every run
 
     async def run(self) -> None:
         while True:
@@ -88,13 +89,14 @@ class CronLoop:
 
     def wake(self) -> None:
         """A run has ended: a tick may have waited for it."""
-        if any(pace.note.buffered for pace in self._paces.values()):
+        if self._has_buffered:
             self._woken.set()
 
     async def once(self, now_ms: int) -> int:
         """Deals with every tick that is due. Returns how many firings were stored."""
         sources = [each for each in self._triggers.project.triggers.values() if isinstance(each, CronSource)]
         counts = await asyncio.gather(*(self._look(source, now_ms) for source in sources))
+        self._has_buffered = any(pace.note.buffered for pace in self._paces.values())
         return sum(counts)
 
     def next_ms(self) -> int | None:

@@ -202,7 +202,8 @@ class PollLoop:
             raise
         finally:
             # A thread that outlived its time cannot be stopped, and no second one is to begin beside it.
-            if not self._stopping:
+            if not self._stopping and not call.thread_ended.is_set():
+                _log.warning("poll source %s is not polled before its thread has ended", source.slug)
                 await call.thread_ended.wait()
 
     async def _fire(self, source: PollSource, found: Found, nominal_ms: int, by: str) -> list[FiringRow]:

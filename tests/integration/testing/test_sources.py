@@ -83,6 +83,18 @@ async def test_time_that_passes_fires_a_cron_source_that_is_watched() -> None:
             f"2026-01-{day:02}T08:00:00+00:00" for day in (6, 7, 8, 9, 12)
         ]
         assert all(each.skipped == 0 for each in fired)
+        assert len({each["firing_id"] for each in fired}) == 5
+
+
+async def test_the_same_test_gives_the_same_ids() -> None:
+    source = CronSource("nine", "0 9 * * *").attach(digest)
+    seen: list[Any] = []
+    for _ in range(2):
+        async with environment() as env:
+            await env.watch(source)
+            await env.advance("2d")
+            seen.append([(each["firing_id"], each["run_ids"]) for each in env.firings(source)])
+    assert seen[0] == seen[1]
 
 
 async def test_a_tick_at_the_moment_that_time_is_moved_to_fires() -> None:
