@@ -25,7 +25,7 @@ def folder_findings(folder: Path, *, now_s: float | None = None) -> Iterator[Fin
     if not folder.is_dir():
         yield Finding("folder", "ok", f"{folder} is not there yet; the first run makes it")
     else:
-        yield from _modes(folder)
+        yield from modes(folder)
         yield from _writable(folder)
     there = next(place for place in (folder, *folder.parents) if place.is_dir())
     yield from _file_system(there)
@@ -33,7 +33,7 @@ def folder_findings(folder: Path, *, now_s: float | None = None) -> Iterator[Fin
     yield _clock(folder, time.time() if now_s is None else now_s)
 
 
-def _modes(folder: Path) -> Iterator[Finding]:
+def modes(folder: Path) -> Iterator[Finding]:
     """0700 for the folder, 0600 for its files."""
     clean = True
     for path in (folder, *sorted(folder.iterdir())):

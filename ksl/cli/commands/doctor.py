@@ -33,6 +33,7 @@ def command(ctx: click.Context, invocation: Invocation) -> None:
 
 
 def _findings(invocation: Invocation) -> Iterator[Finding]:
+    from ksl.cli.checks.credentials import credential_findings
     from ksl.cli.checks.database import database_findings
     from ksl.cli.checks.folder import folder_findings
     from ksl.cli.checks.machine import machine_findings
@@ -45,6 +46,7 @@ def _findings(invocation: Invocation) -> Iterator[Finding]:
         yield from code_findings(settings)
         yield from folder_findings(settings.data_folder)
         yield from database_findings(settings)
+        yield from credential_findings(settings)
 
 
 def _line(finding: Finding) -> str:

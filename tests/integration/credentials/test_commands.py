@@ -256,3 +256,27 @@ def test_the_organization_is_asked_last_and_a_pinned_scope_alone(project: Path) 
     missing = ksl(project, "workflows", "run", "of-the-organization")
     assert missing.exit_code == 1
     assert "ksl credentials set slack --set token=@env:TOKEN --scope organization" in missing.stdout
+
+
+def test_doctor_says_whether_credentials_can_be_opened_and_by_whom(project: Path) -> None:
+    def checks() -> dict[str, tuple[str, str]]:
+        found = json.loads(ksl(project, "doctor").stdout)["checks"]
+        return {
+            each["found"]: (each["level"], each["advice"])
+            for each in found
+            if each["check"] in ("credentials", "modes")
+        }
+
+    assert not [found for found in checks() if found.startswith("1 credential")]
+    done(project, "credentials", "set", "slack", "--set", "token=looked-at-by-doctor")
+    done(project, "credentials", "set", "slack", "--set", "token=looked-at-too", "--scope", "organization")
+    key = project / ".ksl" / "key"
+    assert checks()[f"1 credential of the project, opened by {key}"][0] == "ok"
+    shared = project.parent / "home" / "key"
+    assert checks()[f"1 credential of the organization, opened by {shared}"][0] == "ok"
+
+    shared.chmod(0o644)
+    assert checks()[f"{shared} is open to other users (mode 644)"][0] == "fail"
+    key.unlink()
+    level, advice = checks()["1 credential of the project cannot be opened"]
+    assert (level, "holds none" in advice) == ("fail", True)
