@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ksl.errors import KeyTaken, StoreFull
+from ksl.log.retention import RetentionLoop
 from ksl.records import FiredKey, Recipient, SourceState
 from ksl.trigger.firing import Held, Item
 
@@ -259,3 +260,21 @@ async def test_old_firings_and_expired_keys_are_deleted(world: World) -> None:
 
     assert len((await log.firings("signup")).rows) == 3
     assert sorted(await world.runtime.triggers.known("signup", list("01234"))) == ["3", "4"]
+
+
+@pytest.mark.parametrize(("keep_s", "firings"), [(0.0, 2), (0.15, 1)])
+async def test_retention_takes_old_firings_along_and_expired_keys_in_any_case(
+    world: World, keep_s: float, firings: int
+) -> None:
+    await world.load(HOOKED)
+    for name in ("old", "new"):
+        key = FiredKey("signup", name, expires_ms=world.clock.ms + 100)
+        await fire(world, "signup", Item(b'{"plan": "free"}', (key,)))
+        world.clock.pass_ms(99)
+    loop = RetentionLoop(store=world.store, clock=world.clock, keep_s=keep_s)
+
+    while await loop.once(world.clock.ms):
+        pass
+
+    assert len((await world.store.triggers.firings("signup")).rows) == firings
+    assert list(await world.store.triggers.keys("signup", ["old", "new"], now_ms=0)) == ["new"]
