@@ -55,7 +55,8 @@ def _index() -> str:
         "# Rules\n\n"
         "`ksl build` reads the source of every module that it imports, without running it, and says where a\n"
         "workflow would lose a step, repeat it, or could not be drawn. Errors make it exit 1, and warnings do\n"
-        "with `--strict`. What is for information only never does.\n\n"
+        "with `--strict`. What is for information only never does.\n"
+        "A workflow with an error starts no runs: neither on a server, which serves the others, nor in a command.\n\n"
         "A warning is silenced on its own line by a comment, `# ksl: ignore[CODE] reason`; several codes are\n"
         "separated by commas. Errors cannot be silenced.\n\n"
         "| code | is | what is wrong |\n|---|---|---|\n" + "".join(rows)
