@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from ksl.cli.app import cli
 from ksl.log.checksum import event_crc, run_crc
 from ksl.log.lock import FolderLock
+from ksl.log.migrations import scripts
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
 from ksl.records import Event, EventType, HookRow, RunRow, RunStatus
