@@ -41,12 +41,14 @@ async def linger(value: str) -> str:
 
 @workflow
 async def slow(input: str) -> int:
-    return len(await linger.run(value=input))
+    lingered = await linger.run(value=input)
+    return len(lingered)
 
 
 @workflow
 async def approval(ctx: Context) -> str:
-    return str(await ctx.hook(title="Go on?"))
+    answer = await ctx.hook(title="Go on?")
+    return str(answer)
 """
 PATIENCE_S = 30.0
 

@@ -45,7 +45,8 @@ async def letter(input: str, ctx: Context) -> str:
 async def asks(ctx: Context) -> str:
     await note.run(text="before")
     try:
-        return str(await ctx.hook())
+        answer = await ctx.hook()
+        return str(answer)
     finally:
         await note.run(text="clean-up")
 

@@ -36,7 +36,8 @@ async def short(input: str) -> str:
 
 @workflow
 async def approval(ctx: Context) -> str:
-    return str(await ctx.hook(title="Go on?"))
+    answer = await ctx.hook(title="Go on?")
+    return str(answer)
 """
 
 
