@@ -38,10 +38,6 @@ class Keyring:
     def __getitem__(self, name: str) -> bytes:
         return self._keys[name]
 
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        return tuple(self._keys.values())
-
 
 def key_id(key: bytes) -> str:
     """Names a key and tells nothing of it."""

@@ -131,7 +131,8 @@ class Shelf:
                 raise BadRequest(f"no credential is set in {self.what}, so there is no key to rotate yet.")
             if self.keys.is_file:
                 fresh = secrets.token_bytes(32)
-                self.keys.write([fresh, *ring.keys])
+                in_use = dict.fromkeys(row.key_id for rows in read.values() for row in rows)
+                self.keys.write([fresh, *(ring[name] for name in in_use)])
             else:
                 fresh = ring[ring.newest]
                 if all(row.key_id == ring.newest for rows in read.values() for row in rows):

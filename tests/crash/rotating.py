@@ -46,7 +46,9 @@ class Death:
         sys.setprofile(self.watch)
 
     def watch(self, _frame: FrameType, event: str, what: Any) -> None:
-        if self._armed and event == "c_call" and getattr(what, "__name__", "") in _WRITES:
+        if not self._armed or event != "c_call" or isinstance(getattr(what, "__self__", None), str):
+            return  # a method of a text only has the name of a file's
+        if getattr(what, "__name__", "") in _WRITES:
             self._left -= 1
             if self._left == 0:
                 os._exit(DIED)
