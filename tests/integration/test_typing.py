@@ -12,7 +12,7 @@ HEAD = """\
 from __future__ import annotations
 import asyncio
 from pydantic import BaseModel
-from ksl import ActionContext, Context, Retry, action, bounded, workflow
+from ksl import ActionContext, Context, Delivery, Retry, WebhookSource, action, bounded, workflow
 class Brief(BaseModel):
     text: str
 @action
@@ -25,6 +25,10 @@ def knowing(ctx: ActionContext, name: str) -> int: return len(name)
 def both(ctx: ActionContext, name: str) -> int: return len(name)
 @workflow
 async def inner(input: int) -> str: return str(input)
+def told(brief: Brief, delivery: Delivery) -> int: return len(brief.text) + len(delivery.body)
+source = WebhookSource("s", payload=Brief, filter=lambda brief: brief.text == "x")
+source.attach(inner, transform=told).attach(inner, transform=lambda brief: brief.text)
+WebhookSource("t", filter=lambda payload: payload["n"] > 1).attach(inner)
 @workflow
 async def outer(ctx: Context) -> str:
 """
@@ -62,6 +66,9 @@ WRONG = """
     g: tuple[str, int] = await asyncio.gather(bare.run(name="x"), knowing.run(name="y"))
     print((await ctx.hook(Brief)).txt)
     bare.run(name="x")
+    WebhookSource("s", payload=Brief, filter=lambda brief: brief.txt)
+    source.attach(inner, transform=lambda brief: brief.txt)
+    source.attach(inner, transform=lambda: 3)
     return 3
 """
 
