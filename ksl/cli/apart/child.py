@@ -50,7 +50,7 @@ def _answer(spec: Json, told: _Told) -> Json:
     except KeyboardInterrupt as error:  # of a module; one from the keyboard ends the parent too
         told.tell_ending("KeyboardInterrupt", traceback.extract_tb(error.__traceback__))
         told.leave(1)
-    told.importing("", Path())
+    told.has_imported()
     return {"done": TASKS[spec["task"]](settings, project, told.still_alive, **spec["options"])}
 
 
@@ -82,7 +82,13 @@ class _Told:
         self.tell({"importing": module, "file": str(file)})
         self.still_alive()
 
+    def has_imported(self) -> None:
+        """What follows reads and runs nothing of the project, however large it is."""
+        self.tell({"importing": "", "file": ""})
+        faulthandler.cancel_dump_traceback_later()
+
     def still_alive(self) -> None:
+        """The clock starts anew."""
         faulthandler.dump_traceback_later(self._limit_s, exit=True, file=self._dump)
 
     def _exits(self, code: int) -> NoReturn:

@@ -160,7 +160,8 @@ class _Life:
     def verdict(self) -> str:
         if self.timed_out:
             limit = format_duration(self.limit_s)
-            return f"TimeoutError: the import did not end within {limit} (--import-timeout)"
+            what = "the import" if self.module else "the replay of an unfinished run"
+            return f"TimeoutError: {what} did not end within {limit} (--import-timeout)"
         if self.ending:
             return f"{self.ending} ended the process that imported the project"
         if self.code < 0:

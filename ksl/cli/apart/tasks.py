@@ -31,6 +31,7 @@ def build(settings: Settings, project: Project, still_alive: Callable[[], None],
         "imported": True,
     }
     if runs:
+        still_alive()  # bodies are run from here on
         answer["runs"], changed = asyncio.run(fitting(settings, project, still_alive))
         answer["diagnostics"] = sorted([*answer["diagnostics"], *map(as_json, changed)], key=_place)
     return answer

@@ -155,3 +155,20 @@ def test_a_canvas_is_drawn_beside_a_file_that_hangs(folder: Path) -> None:
     done = subprocess.run([*command, "missing", *options], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "1 module did not load" in done.stderr
+
+
+def test_a_body_that_never_comes_to_an_end_does_not_hold_up_the_rehearsal_of_runs(folder: Path) -> None:
+    ask = "from ksl import Context, workflow\n\n\n@workflow\nasync def ask(ctx: Context) -> None:\n"
+    (folder / "workflows" / "ask.py").write_text(ask + "    await ctx.hook()\n")
+    command = [sys.executable, "-m", "ksl", "-C", str(folder)]
+    assert (
+        subprocess.run([*command, "workflows", "run", "ask"], capture_output=True, check=False).returncode
+        == 3
+    )
+    (folder / "workflows" / "ask.py").write_text(ask + "    while True:\n        pass\n")
+    done = subprocess.run(
+        [*command, "build", "--runs", "--import-timeout", "2s"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert 'workflows/ask.py", line ' in done.stderr
+    assert "the replay of an unfinished run did not end within 2s" in done.stderr
