@@ -37,8 +37,11 @@ class OrganizationFile:
         await asyncio.to_thread(self._write, change)
 
     def read(self) -> Sealed:
-        if not self.path.exists():
-            return Sealed()
+        try:
+            if not self.path.exists():
+                return Sealed()
+        except PermissionError:
+            return Sealed()  # a service that may not look into its user's home has no organization there
         try:
             with self._connection("ro") as connection:
                 return credentials.read(connection)

@@ -32,8 +32,12 @@ def organization_folder() -> Path:
     """`KSL_HOME`, else `ksl` in the user's data folder."""
     if home := os.environ.get("KSL_HOME"):
         return Path(home).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "ksl"
+    if data := os.environ.get("XDG_DATA_HOME"):
+        return Path(data) / "ksl"
+    try:
+        return Path.home() / ".local" / "share" / "ksl"
+    except RuntimeError:
+        return Path("/nonexistent/ksl")  # a user without a home; setting a credential there says what to do
 
 
 def check_keys(settings: Settings) -> None:

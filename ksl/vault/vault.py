@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ksl.define.credential import Credential, Credentials, Resolved
-from ksl.errors import BadRequest, MissingCredential, UnknownCredential
+from ksl.errors import BadRequest, CredentialDamaged, MissingCredential, UnknownCredential
 from ksl.log.credentials import Sealed
 from ksl.records import CredentialPlace, CredentialUse, Scope
 from ksl.records.moment import rfc3339
@@ -40,10 +40,16 @@ class Vault:
         self._refreshing = oauth.Refreshing(now_ms)
 
     async def learn(self) -> None:
-        """Every stored secret is masked from here on, used or not. Errors: WrongKey, KeyUnusable, CredentialDamaged."""
+        """Every stored secret is masked from here on, used or not. Errors: WrongKey, KeyUnusable."""
         for shelf in self._shelves():
-            for place, opened in await shelf.open_all():
-                for field in opened.secret:
+            for place in await shelf.all():
+                try:
+                    opened = await shelf.open(place)
+                except CredentialDamaged as error:
+                    _log.warning("%s %s", error.code, error)  # only the steps that need it fail
+                    continue
+                for field in opened.secret if opened is not None else ():
+                    assert opened is not None
                     for text in values.texts_of(opened[field]):
                         self.redactor.learn(place.name, text)
 

@@ -11,10 +11,17 @@ from pathlib import Path
 HEAD = """\
 from __future__ import annotations
 import asyncio
-from pydantic import BaseModel
-from ksl import ActionContext, Context, Delivery, Retry, WebhookSource, action, bounded, workflow
+from pydantic import BaseModel, SecretStr
+from ksl import ActionContext, Context, Credential, OAuth, Delivery, Retry, WebhookSource, action, bounded, workflow
 class Brief(BaseModel):
     text: str
+class Token(BaseModel):
+    token: SecretStr
+slack = Credential("slack", fields=Token)
+cal = Credential("cal", oauth=OAuth("https://a.test/authorize", "https://a.test/token"))
+@action(credentials=[slack, cal])
+def acting(ctx: ActionContext, name: str) -> str:
+    return ctx.credentials[slack].token.get_secret_value() + ctx.credentials[cal].authorization
 @action
 async def bare(name: str, n: int = 1) -> Brief: return Brief(text=name * n)
 @action(retry=Retry(attempts=2), timeout="3s")
@@ -44,11 +51,15 @@ RIGHT = """
     async with asyncio.TaskGroup() as group:
         i = group.create_task(knowing.run(name="x"))
     j = await ctx.hook(Brief, timeout="1d")
-    return f"{a.text} {b.text} {c + d} {e} {f[0].text} {g.text} {h + i.result()} {j.text}"
+    k: str = await acting.scope("user").run(name="x")
+    return f"{a.text} {b.text} {c + d} {e} {f[0].text} {g.text} {h + i.result()} {j.text} {k}"
 """
 
 WRONG = """
     await bare.run(name=1)
+    await acting.scope("mine").run(name="x")
+    Credential("x")
+    ActionContext().credentials[slack].tokn
     await bare.run(nam="x")
     await bare.run()
     await options.run(name=1)

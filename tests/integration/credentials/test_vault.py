@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic import BaseModel, SecretStr
 
 from ksl import Credential
-from ksl.errors import BadRequest, InvalidCredential, MissingCredential
+from ksl.errors import BadRequest, CredentialDamaged, InvalidCredential, MissingCredential
 from ksl.log.credentials import MemoryCredentials
-from ksl.records import Scope
+from ksl.records import CredentialChange, Scope
 from ksl.vault.keys import KeyPlace
 from ksl.vault.redactor import Redactor
 from ksl.vault.shelf import Shelf
@@ -169,3 +170,23 @@ def test_a_script_in_the_project_is_given_them_beside_whoever_serves(
     assert script().stdout == "{'channel': 'general', 'length': '19'}\n"
     done(project, "credentials", "set", "slack", "--set", "token=of-the-project", "--set", "channel=ops")
     assert script().stdout == "{'channel': 'ops', 'length': '14'}\n"
+
+
+async def test_a_damaged_credential_keeps_no_other_from_being_used(
+    vault: Vault, caplog: pytest.LogCaptureFixture
+) -> None:
+    await vault.set("slack", {"token": "a-sound-token"})
+    await vault.set("plain", {"token": "a-damaged-token"})
+    project = vault._project  # pyright: ignore[reportPrivateUsage]  # no command damages anything
+    assert project is not None
+    tables = project._tables  # pyright: ignore[reportPrivateUsage]
+    (row,) = [each for each in (await tables.credentials()).rows if each.name == "plain"]
+    await tables.change_credentials(CredentialChange(put=(replace(row, sealed=row.sealed[::-1]),)))
+    project._read = None  # pyright: ignore[reportPrivateUsage]  # as a process that begins
+
+    await vault.learn()
+
+    assert "KSL705" in caplog.text
+    assert (await given(vault))[0] == "a-sound-token"
+    with pytest.raises(CredentialDamaged):
+        await vault.resolve([plain])
