@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from ksl.api.addresses import Addresses
 from ksl.api.feed import Feed
 from ksl.api.gate import Gate
+from ksl.api.link_visits import LinkVisits
 from ksl.api.openapi import publish
 from ksl.api.problems import http_error, ksl_error, parameter_error
 from ksl.api.redaction import Redacting
@@ -51,6 +52,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
     )
     app.state.runtime = runtime
     app.state.feed = Feed(runtime.store)
+    app.state.visits = LinkVisits(runtime)
     app.state.stopping = asyncio.Event()
     # Routes are tried one after the other: what comes by the thousand is first.
     for group in (

@@ -21,7 +21,7 @@ from ksl.api.hook_page import (
     message_page,
     question_page,
 )
-from ksl.api.requests import runtime_of
+from ksl.api.requests import runtime_of, visits_of
 from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, UnknownHook
 from ksl.log.store import Store
 from ksl.records import HookRow
@@ -62,7 +62,7 @@ async def outcome_page(store: Store, hook: HookRow, *, conflict: bool = False, n
     if conflict:
         notice = "This was answered before. What you sent changed nothing."
         return answered_page(hook, given, status=409, notice=notice, tone="bad")
-    return answered_page(hook, given, notice=notice or "This has been answered. Nothing is left to do.")
+    return answered_page(hook, given, notice=notice or "Already answered. Nothing is left to do.")
 
 
 def question(
@@ -123,6 +123,7 @@ async def submitted(request: Request, token: str) -> Response:
     proof = FormProof(runtime.token)
     cookie = request.cookies.get(COOKIE, "")
     if not proof.holds(token, cookie=cookie, proof=_only(pairs, PROOF), now_s=time.time()):
+        visits_of(request).note(request, hook, "form refused: not sent from its own page")
         return message_page(
             403,
             "Please open the link again",
@@ -131,6 +132,7 @@ async def submitted(request: Request, token: str) -> Response:
         )
     decision = _only(pairs, DECISION)
     if decision not in ("answer", "reject"):
+        visits_of(request).note(request, hook, "form sent with nothing chosen")
         return question(request, token, hook, pairs, notice="Choose whether to answer or to reject.")
     by = _only(pairs, BY).strip()[:100] or "link"
     reason = _only(pairs, REASON).strip()[:1000]
@@ -141,6 +143,7 @@ async def submitted(request: Request, token: str) -> Response:
             row = await runtime.reject(token, reason=reason, by=by)
         else:
             row = await runtime.resume(token, encode(payload), by=by)
+        visits_of(request).note(request, row, f"{row.status} by the form")
     except InvalidInput as wrong:
         return question(request, token, hook, pairs, wrong=wrong)
     except (HookAnswered, HookClosed):

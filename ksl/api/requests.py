@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ksl.api.feed import Feed
+from ksl.api.link_visits import LinkVisits
 from ksl.errors import BadJson, BadMediaType, InvalidInput
 from ksl.views.values import encode
 
@@ -28,6 +29,10 @@ def runtime_of(request: Request) -> Runtime:
 
 def feed_of(request: Request) -> Feed:
     return cast(Feed, request.app.state.feed)
+
+
+def visits_of(request: Request) -> LinkVisits:
+    return cast(LinkVisits, request.app.state.visits)
 
 
 def stopping_of(request: Request) -> asyncio.Event:

@@ -22,7 +22,7 @@ from ksl.api.hook_form import (
     unknown_page,
 )
 from ksl.api.openapi import body_of, problems
-from ksl.api.requests import FORM, answer, envelope, json_body, media_type, runtime_of
+from ksl.api.requests import FORM, answer, envelope, json_body, media_type, runtime_of, visits_of
 from ksl.api.shapes import LinkAnsweredShape
 from ksl.errors import HookAnswered, HookClosed, InvalidInput, UnknownHook
 from ksl.records import HookRow
@@ -45,6 +45,7 @@ async def open_link(request: Request, token: str) -> Response:
         if accepts_html(request):
             return unknown_page()
         raise
+    visits_of(request).note(request, hook, "link opened")
     page_wanted = accepts_html(request) or announces_prefetch(request)
     if hook.get == "confirm" or (hook.get != "resume" and page_wanted):
         if hook.status == "open":
@@ -56,6 +57,7 @@ async def open_link(request: Request, token: str) -> Response:
     payload = encode(payload_of(pairs, schema, form=False))
     try:
         row = await runtime.resume(token, payload, by="link")
+        visits_of(request).note(request, row, "answered by opening the link")
     except (HookAnswered, HookClosed):
         if accepts_html(request):
             return await outcome_page(runtime.store, await runtime.hook(token), conflict=True)
@@ -70,6 +72,7 @@ async def open_link(request: Request, token: str) -> Response:
 @router.head("/hooks/{token}", include_in_schema=False)
 async def look_at_link(request: Request, token: str) -> Response:
     hook = await runtime_of(request).hook(token)
+    visits_of(request).note(request, hook, "link looked at")
     return Response(status_code=410 if hook.status in ("expired", "closed") else 200)
 
 
@@ -90,7 +93,9 @@ async def answer_link(request: Request, token: str) -> Response:
     """The body is the payload, an empty one is null. A form is taken only from the page itself."""
     if media_type(request) == FORM:
         return await submitted(request, token)
-    return _answered(await runtime_of(request).resume(token, await json_body(request), by="link"))
+    row = await runtime_of(request).resume(token, await json_body(request), by="link")
+    visits_of(request).note(request, row, "answered by the link")
+    return _answered(row)
 
 
 class _Reject(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,7 +114,9 @@ class _Reject(msgspec.Struct, forbid_unknown_fields=True):
 )
 async def reject_link(request: Request, token: str) -> Response:
     asked = await envelope(request, _Reject)
-    return _answered(await runtime_of(request).reject(token, reason=asked.reason, by="link"))
+    row = await runtime_of(request).reject(token, reason=asked.reason, by="link")
+    visits_of(request).note(request, row, "rejected by the link")
+    return _answered(row)
 
 
 def _answered(row: HookRow) -> Response:
