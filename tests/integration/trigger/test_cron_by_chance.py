@@ -68,4 +68,4 @@ async def test_whatever_happens_to_process_and_clock_each_tick_fires_once(world:
     for source_slug in ("coalesce", "skip"):
         fired = await nominal(world, source_slug)
         assert len(fired) == len(set(fired))
-        assert set(fired) <= set(every)
+        assert set(fired) <= set(due)
