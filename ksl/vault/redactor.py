@@ -33,12 +33,12 @@ class Redactor:
         self._known.add(secret)
         for form in written:
             self._masks.setdefault(form, f"[redacted:{name}]")
-        self._ordered = sorted(self._masks.items(), key=lambda item: (-len(item[0]), item[0]))
-        self._needles = [form.encode("utf-8", "surrogatepass") for form, _ in self._ordered]
         self.active = True
         return True
 
     def text(self, text: str) -> str:
+        if len(self._ordered) != len(self._masks):
+            self._order()
         for form, mask in self._ordered:
             if form in text:
                 text = text.replace(form, mask)
@@ -81,4 +81,13 @@ class Redactor:
                 return value
 
     def _found(self, data: bytes) -> bool:
+        if len(self._ordered) != len(self._masks):
+            self._order()
         return any(needle in data for needle in self._needles)
+
+    def _order(self) -> None:
+        """Not for each secret that is learned: a server that starts learns all that are stored. Threads may do it at
+        once, and come to the same."""
+        ordered = sorted(self._masks.copy().items(), key=lambda item: (-len(item[0]), item[0]))
+        self._needles = [form.encode("utf-8", "surrogatepass") for form, _ in ordered]
+        self._ordered = ordered
