@@ -242,9 +242,16 @@ async def test_hooks_are_answered_by_name_by_step_by_a_function_or_left_to_their
 async def test_an_engine_that_performs_a_step_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     start = Attempts.start
 
-    def twice(self: Attempts, run_id: str, call: Call, number: int, done: Callable[[Result], None]) -> None:
-        start(self, run_id, call, number, done)
-        start(self, run_id, call, number, done)
+    def twice(
+        self: Attempts,
+        run_id: str,
+        call: Call,
+        number: int,
+        done: Callable[[Result], None],
+        subscriber: str | None = None,
+    ) -> None:
+        start(self, run_id, call, number, done, subscriber)
+        start(self, run_id, call, number, done, subscriber)
 
     monkeypatch.setattr(Attempts, "start", twice)
 
