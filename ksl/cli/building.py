@@ -23,6 +23,7 @@ class Built:
 
     workflows: list[str]
     actions: list[str]
+    triggers: list[str]
     problems: list[Json]
     diagnostics: list[Diagnostic]
     runs: list[Json] | None = None  # None: not asked
@@ -36,6 +37,7 @@ class Built:
         return cls(
             workflows=answer["workflows"],
             actions=answer["actions"],
+            triggers=answer["triggers"],
             problems=answer["problems"],
             diagnostics=[Diagnostic(**each) for each in answer["diagnostics"]],
             runs=answer["runs"],
@@ -101,6 +103,7 @@ def emit(found: Built, *, ok: bool, shape: str) -> None:
                     "ok": ok,
                     "workflows": found.workflows,
                     "actions": found.actions,
+                    "triggers": found.triggers,
                     "errors": found.errors(),
                     "warnings": [
                         report.as_json(each) for each in found.diagnostics if each.severity != "error"
@@ -132,7 +135,7 @@ def _emit_text(found: Built) -> None:
     counts = count(len(found.errors()), "error")
     if warnings := found.of_severity("warning"):
         counts += f", {count(len(warnings), 'warning')}"
-    what = f"{count(len(found.workflows), 'workflow')}, {count(len(found.actions), 'action')}"
+    what = _told(len(found.workflows), len(found.actions), len(found.triggers))
     unsure = "" if found.imported else " (read without importing: names alone)"
     click.echo(f"{what}, {counts}{unsure}")
 
@@ -162,4 +165,9 @@ def problems(project: Project) -> list[Json]:
 
 
 def summary(project: Project) -> str:
-    return f"{count(len(project.workflows), 'workflow')}, {count(len(project.actions), 'action')}"
+    return _told(len(project.workflows), len(project.actions), len(project.triggers))
+
+
+def _told(workflows: int, actions: int, triggers: int) -> str:
+    told = f"{count(workflows, 'workflow')}, {count(actions, 'action')}"
+    return f"{told}, {count(triggers, 'trigger')}" if triggers else told

@@ -16,7 +16,7 @@ Task = Callable[..., Json]
 
 
 def build(settings: Settings, project: Project, still_alive: Callable[[], None], *, runs: bool) -> Json:
-    """`{"workflows", "actions", "problems", "diagnostics", "runs", "imported"}`."""
+    """`{"workflows", "actions", "triggers", "problems", "diagnostics", "runs", "imported"}`."""
     from ksl.build.rules.check import check
     from ksl.build.rules.report import as_json
     from ksl.cli.building import problems
@@ -25,6 +25,7 @@ def build(settings: Settings, project: Project, still_alive: Callable[[], None],
     answer: Json = {
         "workflows": sorted(project.workflows),
         "actions": sorted(project.actions),
+        "triggers": sorted(project.triggers),
         "problems": problems(project),
         "diagnostics": [as_json(each) for each in check(project)],
         "runs": None,

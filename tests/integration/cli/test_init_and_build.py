@@ -34,6 +34,7 @@ def test_init_writes_a_project_that_builds_and_passes_its_test(tmp_path: Path):
         "ok": True,
         "workflows": ["hello"],
         "actions": ["greet"],
+        "triggers": [],
         "errors": [],
         "warnings": [],
     }
