@@ -263,7 +263,7 @@ class World:
             await asyncio.sleep(0)
             busy = (
                 loop._ready
-                or engine._loading
+                or engine.loading.under_way
                 or self.runtime._advancing.tasks
                 or len(self.changes) != appended
             )

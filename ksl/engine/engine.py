@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,16 +17,17 @@ from ksl.engine import ending, failures, moments
 from ksl.engine.attempt import Attempt, Result
 from ksl.engine.attempts import Attempts
 from ksl.engine.codes import Codes
-from ksl.engine.history import History, read_history
+from ksl.engine.history import History
 from ksl.engine.host import Clock, Limits, Mask
+from ksl.engine.loading import Loading
 from ksl.engine.logs import Logs
-from ksl.engine.replay import catch_up
+from ksl.engine.overdue import Overdue
 from ksl.engine.run import Run
 from ksl.engine.tokens import TokenKeys
 from ksl.engine.unstored import Unstored
-from ksl.errors import AskPerson, DamagedEvent, InternalFault, KslError, TryAgain, UnknownRun, WorkflowGone
+from ksl.errors import AskPerson, InternalFault, KslError, TryAgain
 from ksl.log.store import Change, Store
-from ksl.records import FINISHED, Event, Meta, RunRow, RunStatus, TimerRow
+from ksl.records import Event, Meta, RunRow, RunStatus, TimerRow
 
 if TYPE_CHECKING:
     from ksl.build.discover import Project
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ksl.engine.call import Call
 
 _log = logging.getLogger("ksl.engine")
-_LOADS_AT_ONCE = 64  # runs brought back into memory by moments
 _NEAR_MS = 5_000  # a run that wakes sooner is not worth evicting
 
 
@@ -108,12 +107,8 @@ class Engine:
         self._public_url = public_url
         self._resident_max = resident_max
         self._loop = asyncio.get_running_loop()
-        self._loading: dict[str, asyncio.Future[Run]] = {}
-        self._overdue: deque[TimerRow] = deque()  # moments of runs that are yet to be loaded
-        self._loaders: set[asyncio.Task[None]] = set()
-        self._kept_out: dict[
-            str, asyncio.Future[None]
-        ] = {}  # runs that somebody deals with as they lie in the log
+        self.loading = Loading(self)
+        self.overdue = Overdue(self)
         self._trimming = False
         self.stopping = False
 
@@ -121,10 +116,10 @@ class Engine:
 
     def begin(self, row: RunRow, input: bytes) -> None:
         """A run whose slot was granted and whose `run_created` was appended just now, or is all there is."""
-        run = self._make(row, input, History())
+        run = self.make(row, input, History())
         run.has_slot = True
         self.live[row.run_id] = run
-        self._guard(run, run.begin)
+        self.guard(run, run.begin)
 
     async def begin_again(self, run_id: str) -> None:
         """A queued run from the log, its slot granted."""
@@ -134,84 +129,23 @@ class Engine:
                 self._slots.release(run_id)
             return
         run.has_slot = True
-        self._loop.call_soon(self._guard, run, partial(self._begin, run))
+        self._loop.call_soon(self.guard, run, partial(self._begin, run))
 
     def _begin(self, run: Run) -> None:
         if run.main is None and self.live.get(run.run_id) is run:
             run.begin()
-            self._watch_moments(run)
+            self.watch_moments(run)
 
     async def load(self, run_id: str) -> Run:
-        """The run, brought to where its history ends. One that ended comes without a body.
+        """See `Loading.load`."""
+        return await self.loading.load(run_id)
 
-        Errors: UnknownRun. A run that does not fit its history comes back held.
-        """
-        while (kept_out := self._kept_out.get(run_id)) is not None:
-            await asyncio.shield(kept_out)
-        loading = self._loading.get(run_id)
-        # A run that is being replayed is in memory already, but not yet where its history ends.
-        if loading is None and (run := self.live.get(run_id)) is not None:
-            self.live.move_to_end(run_id)
-            return run
-        if loading is None:
-            loading = self._loading[run_id] = self._loop.create_task(self._load(run_id))
-            loading.add_done_callback(lambda _: self._loading.pop(run_id, None))
-        return await asyncio.shield(loading)
-
-    async def _load(self, run_id: str) -> Run:
-        await self.store.flush()
-        row = await self.store.run(run_id)
-        if row is None:
-            raise UnknownRun(f'there is no run "{run_id}". `ksl runs list` shows the runs there are.')
-        try:
-            events = await self.store.events(run_id)
-        except DamagedEvent as error:
-            if row.status not in FINISHED and row.status is not RunStatus.HELD:
-                await self.hold(row, error)
-            raise
-        if row.workflow not in self.project.tables:
-            error = WorkflowGone(
-                f"run {run_id} is of workflow {row.workflow}, which this project does not define (any more). "
-                f"Restore it and `ksl runs retry {run_id}`."
-            )
-            if row.status not in FINISHED and row.status is not RunStatus.HELD:
-                await self.hold(row, error)
-            raise error
-        row = replace(row, seq=events[-1].seq)
-        run = self._make(row, events[0].data or b"null", read_history(events))
-        if row.status in FINISHED or row.status is RunStatus.HELD:
-            return run
-        if (broken := self.project.broken.get(row.workflow)) is not None:
-            await self.hold(row, broken)
-            self.project.raise_if_rule_broken(row.workflow)
-        self.live[run_id] = run
-        if row.status is RunStatus.QUEUED:
-            if not run.history.has_begun:
-                return run
-            # Put in line in the middle of an attempt: a suspect whose turn never came.
-            run.row = replace(row, status=RunStatus.RUNNING)
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._loop.call_soon(self._replay, run, done)
-        await done
-        self._trim_soon()
-        return run
-
-    def _replay(self, run: Run, done: asyncio.Future[None]) -> None:
-        try:
-            self._guard(run, partial(catch_up, run))
-            if run.halted is not None and run.run_id in self.live:
-                self.halted(run, run.halted)
-            self._watch_moments(run)
-        finally:
-            if not done.done():
-                done.set_result(None)
-
-    def _watch_moments(self, run: Run) -> None:
+    def watch_moments(self, run: Run) -> None:
         """Those that came while the run was held or between attempts found nobody to take them."""
         if self.live.get(run.run_id) is run:
             self._timers.set(list(moments.armed(run)))
 
-    def _make(self, row: RunRow, input: bytes, history: History) -> Run:
+    def make(self, row: RunRow, input: bytes, history: History) -> Run:
         return Run(
             self,
             row,
@@ -226,69 +160,35 @@ class Engine:
         """Something happens to a live run. Call it from a plain host callback."""
         if run.run_id in self.live:
             self.live.move_to_end(run.run_id)
-        self._guard(run, act)
+        self.guard(run, act)
 
     def timer_due(self, timer: TimerRow) -> None:
         """A moment has come."""
         run = self.live.get(timer.run_id)
         if run is not None and run.main is not None:
-            self._timer_due(run, timer)
+            self.fire(run, timer)
         elif not self.stopping:
-            self._overdue.append(timer)
-            if len(self._loaders) < _LOADS_AT_ONCE:
-                task = self._loop.create_task(self._load_overdue())
-                self._loaders.add(task)
-                task.add_done_callback(self._loaders.discard)
+            self.overdue.add(timer)
 
-    @property
-    def is_loading(self) -> bool:
-        return bool(self._loading or self._loaders)
-
-    async def loaded(self) -> None:
-        """Returns when no run is being loaded any more."""
-        while loading := [*self._loading.values(), *self._loaders]:
-            await asyncio.wait(loading)
-
-    async def _load_overdue(self) -> None:
-        # After a long absence there may be a hundred thousand of them.
-        while self._overdue and not self.stopping:
-            try:
-                await self._load_for(self._overdue.popleft())
-            except Exception as error:
-                _log.error("a timer could not be delivered", exc_info=error)
-
-    async def _load_for(self, timer: TimerRow) -> None:
-        try:
-            run = await self.load(timer.run_id)
-        except KslError as error:
-            _log.warning("%s %s", error.code, error)
-            self.lost(timer.run_id, error)
-            return
-        if run.main is None:
-            if run.row.status is not RunStatus.QUEUED and run.row.status is not RunStatus.HELD:
-                self._drop(timer)
-            return
-        done: asyncio.Future[None] = self._loop.create_future()
-
-        def act() -> None:
-            done.set_result(None)
-            if self.live.get(run.run_id) is run:
-                self._timer_due(run, timer)
-            else:
-                self.timer_due(timer)  # it left memory again before its moment was told
-
-        self._loop.call_soon(act)
-        await done
-
-    def _timer_due(self, run: Run, timer: TimerRow) -> None:
+    def fire(self, run: Run, timer: TimerRow) -> None:
         def act() -> None:
             if not moments.fire(run, timer):
-                self._drop(timer)
+                self.drop(timer)
 
         self.post(run, act)
 
-    def _drop(self, timer: TimerRow) -> None:
+    def drop(self, timer: TimerRow) -> None:
+        """A timer that nobody waits for."""
         self.store.append(Change(run_id=timer.run_id, timers_cleared=[timer]))
+
+    @property
+    def is_loading(self) -> bool:
+        return bool(self.loading.under_way or self.overdue.loaders)
+
+    async def loaded(self) -> None:
+        """Returns when no run is being loaded any more."""
+        while loading := [*self.loading.under_way.values(), *self.overdue.loaders]:
+            await asyncio.wait(loading)
 
     # host.Host
 
@@ -300,7 +200,7 @@ class Engine:
         if change.timers_cleared:
             self._timers.clear(change.timers_cleared)
         if len(self.live) > self._resident_max:
-            self._trim_soon()
+            self.trim_soon()
 
     def perform(self, run: Run, call: Call, attempt: int) -> None:
         if self.stopping:
@@ -336,7 +236,7 @@ class Engine:
     def want_slot(self, run: Run, granted: Callable[[], None]) -> None:
         def take() -> None:
             run.has_slot = True
-            self._guard(run, granted)
+            self.guard(run, granted)
 
         self._slots.want(run.run_id, run.workflow.slug, run.workflow.concurrency, take)
 
@@ -387,36 +287,6 @@ class Engine:
         self.attempts.cancel_run(run_id)
         self.unstored.drop(run_id)
 
-    @asynccontextmanager
-    async def kept_out(self, run_id: str, *, force: bool = False) -> AsyncGenerator[bool]:
-        """Keeps a run out of memory and out of line, so that its row and events stand still meanwhile.
-        Afterwards `on_let_in` is told: what its row says then is what becomes of it.
-
-        False, and nothing is kept: its body is in memory. `force` takes it out all the same.
-        """
-        lies_still = False
-        while (other := self._kept_out.get(run_id)) is not None:
-            await asyncio.shield(other)
-        gone = self._kept_out[run_id] = self._loop.create_future()
-        try:
-            if (loading := self._loading.get(run_id)) is not None:
-                await asyncio.wait({loading})
-            live = self.live.get(run_id)
-            if live is not None and live.main is not None and not force:
-                yield False
-                return
-            self.withdraw(run_id)
-            if live is not None:
-                self.discard(live)
-            lies_still = True
-            await self.store.flush()
-            yield True
-        finally:
-            del self._kept_out[run_id]
-            gone.set_result(None)
-            if lies_still and self.on_let_in is not None:
-                self.on_let_in(run_id)
-
     async def hold(self, row: RunRow, error: KslError) -> None:
         """Holds a run that is not in memory."""
         data = failures.encode(failures.failure_data(error, step=None, attempts=row.attempt))
@@ -430,7 +300,7 @@ class Engine:
 
     # Inside.
 
-    def _guard(self, run: Run, act: Callable[[], Any]) -> None:
+    def guard(self, run: Run, act: Callable[[], Any]) -> None:
         """ksl's own mistakes hold the run at hand; they must not take other runs along, nor pass unseen."""
         try:
             act()
@@ -479,7 +349,7 @@ class Engine:
         if self.on_loss is not None and not self.stopping:
             self.on_loss(run_id, error)
 
-    def _trim_soon(self) -> None:
+    def trim_soon(self) -> None:
         if not self._trimming and len(self.live) > self._resident_max:
             self._trimming = True
             self._loop.call_soon(self._trim)

@@ -43,7 +43,7 @@ class Mending:
         data = msgspec.json.encode({"reason": reason, "by": by})
         meta = Meta(by=by)
         if row.status in (RunStatus.QUEUED, RunStatus.HELD) or force:
-            async with self._engine.kept_out(run_id, force=force) as lies_still:
+            async with self._engine.loading.kept_out(run_id, force=force) as lies_still:
                 if lies_still:
                     row = await self._commits.row(run_id)
                     if row.status not in FINISHED and (row.status in _WITHOUT_BODY or force):
@@ -75,7 +75,7 @@ class Mending:
     async def retry(self, run_id: str, *, by: str) -> RunRow:
         if (await self._commits.row(run_id)).status is RunStatus.HELD:
             return await self.release(run_id, by=by)
-        async with self._engine.kept_out(run_id):
+        async with self._engine.loading.kept_out(run_id):
             return await self._retry_failed(run_id, by=by)
 
     async def _retry_failed(self, run_id: str, *, by: str) -> RunRow:
@@ -104,7 +104,7 @@ class Mending:
 
     async def release(self, run_id: str, *, by: str, accept_drift: bool = False) -> RunRow:
         """A held run goes on. `accept_drift`: what is recorded stands, whatever inputs the code gives now."""
-        async with self._engine.kept_out(run_id) as lies_still:
+        async with self._engine.loading.kept_out(run_id) as lies_still:
             row = await self._release(run_id, by=by, accept_drift=accept_drift, lies_still=lies_still)
         if lies_still and row.status is not RunStatus.QUEUED:
             await self._engine.load(run_id)
@@ -154,7 +154,7 @@ class Mending:
         )
         run = engine.live.get(run_id)
         if run is None or run.main is None:
-            async with engine.kept_out(run_id) as lies_still:
+            async with engine.loading.kept_out(run_id) as lies_still:
                 row = await self._commits.row(run_id)
                 if lies_still and row.status not in FINISHED and row.status is not RunStatus.HELD:
                     newest = await engine.store.newest_seq(run_id)

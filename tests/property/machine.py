@@ -225,7 +225,7 @@ class Machine:
             engine = self.runtime.engine
             busy = (
                 loop._ready
-                or engine._loading
+                or engine.loading.under_way
                 or self.runtime._advancing.tasks
                 or self.store.appended != before
             )
@@ -251,7 +251,7 @@ class Machine:
         self.store.dead = True
         for run in list(engine.live.values()):
             engine.discard(run)
-        for task in [*self.runtime._advancing.tasks, *engine._loading.values()]:
+        for task in [*self.runtime._advancing.tasks, *engine.loading.under_way.values()]:
             task.cancel()
         await engine.attempts.drain(0)
         for _ in range(4):

@@ -30,7 +30,7 @@ async def test_of_many_overdue_timers_only_so_many_runs_are_loaded_at_once(disk:
     async def counted(run_id: str, *args: Any, **options: Any) -> list[Event]:
         nonlocal reading, most
         reading += 1
-        most = max(most, reading, len(engine._loading))
+        most = max(most, reading, len(engine.loading.under_way))
         try:
             return await events(run_id, *args, **options)
         finally:
@@ -57,7 +57,7 @@ async def test_a_server_that_stops_waits_for_the_runs_that_are_being_loaded(disk
     disk.store.events = held_up
     disk.clock.pass_ms(3_601_000)
     await disk.runtime._timers.once(disk.clock.now_ms())
-    while not engine._loading:
+    while not engine.loading.under_way:
         await asyncio.sleep(0)
     closing = asyncio.create_task(disk.runtime.close())
     for _ in range(20):
@@ -65,8 +65,8 @@ async def test_a_server_that_stops_waits_for_the_runs_that_are_being_loaded(disk
     assert not closing.done()
     go_on.set()
     await closing
-    assert not engine._loading
-    assert not engine._loaders
+    assert not engine.loading.under_way
+    assert not engine.overdue.loaders
     assert not engine.live
     await disk.restart(clean=True)
     await disk.advance(1)
