@@ -53,6 +53,7 @@ class PollLoop:
         self._clock = clock
         self._polling: dict[str, asyncio.Task[list[FiringRow]]] = {}
         self._rests_until_ms: dict[str, int] = {}  # of sources whose outcome could not be stored
+        self._outlived: set[str] = set()  # sources whose last poll has left a thread that still runs
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -102,6 +103,11 @@ class PollLoop:
         Errors: PollFailed, which is stored too; ShuttingDown, StoreFull, StoreBusy, StoreFailed.
         """
         while (task := self._polling.get(source.slug)) is not None:
+            if source.slug in self._outlived:
+                raise PollFailed(
+                    f"poll source {source.slug}: the thread of an earlier poll has outlived its timeout and is still "
+                    "running, and no second one begins beside it. Restart the server if it never ends."
+                )
             await asyncio.wait([task])
         return await asyncio.shield(self._begin(source, nominal_ms=self._clock.now_ms(), by=by, given=given))
 
@@ -204,7 +210,11 @@ class PollLoop:
             # A thread that outlived its time cannot be stopped, and no second one is to begin beside it.
             if not self._stopping and not call.thread_ended.is_set():
                 _log.warning("poll source %s is not polled before its thread has ended", source.slug)
-                await call.thread_ended.wait()
+                self._outlived.add(source.slug)
+                try:
+                    await call.thread_ended.wait()
+                finally:
+                    self._outlived.discard(source.slug)
 
     async def _fire(self, source: PollSource, found: Found, nominal_ms: int, by: str) -> list[FiringRow]:
         state = self._state(source)

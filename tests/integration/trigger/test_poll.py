@@ -516,6 +516,9 @@ PollSource("issues", "* * * * *", fetch, state=int, each=True, timeout="10ms").a
     world.clock.pass_ms(10 * MINUTE)
     assert await polls.once(world.clock.now_ms()) == 0
     assert stage.notes == ["ksl-poll issues"]
+    source: Any = world.runtime.triggers.source("issues")
+    with pytest.raises(PollFailed, match="has outlived its timeout"):
+        await polls.poll(source, by="ada")
     stage.door.set()
     await settled(world)
     assert cursor(world) is None
