@@ -513,6 +513,7 @@ PollSource("issues", "* * * * *", fetch, state=int, each=True, timeout="10ms").a
     await polls.once(world.clock.now_ms())
     while not await firings(world):
         await asyncio.sleep(0.001)
+    await world.rest()
     world.clock.pass_ms(10 * MINUTE)
     assert await polls.once(world.clock.now_ms()) == 0
     assert stage.notes == ["ksl-poll issues"]
