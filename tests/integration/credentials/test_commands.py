@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.integration.credentials.project import ACTIONS, apart, done, ksl, serving, write_project
@@ -280,3 +281,57 @@ def test_doctor_says_whether_credentials_can_be_opened_and_by_whom(project: Path
     key.unlink()
     level, advice = checks()["1 credential of the project cannot be opened"]
     assert (level, "holds none" in advice) == ("fail", True)
+
+
+@pytest.mark.process
+def test_over_http_values_go_in_and_never_come_out(project: Path) -> None:
+    with serving(project) as server:
+        fields = {"user": "ada", "password": "sent-over-http", "port": 587}
+        stranger = httpx.post(
+            server.http.base_url.join("/credentials"), json={"name": "smtp", "fields": fields}
+        )
+        assert stranger.status_code == 401
+        answers = [server.http.post("/credentials", json={"name": "smtp", "fields": fields})]
+        answers.append(server.http.get("/credentials"))
+        wrong: list[tuple[dict[str, object], int, str]] = [
+            ({"name": "smpt", "fields": fields}, 404, "KSL703"),
+            ({"name": "smtp", "fields": {"password": ["sent-over-http"]}}, 422, "KSL704"),
+            ({"name": "smtp", "fields": fields, "scope": "everybody"}, 422, "KSL407"),
+            ({"name": "smtp", "fields": fields, "scope": "user"}, 400, "KSL609"),
+            ({"name": "smtp", "fields": fields, "more": 1}, 422, "KSL407"),
+            ({"name": "smtp"}, 422, "KSL407"),
+        ]
+        for body, status, code in wrong:
+            answer = server.http.post("/credentials", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+            answers.append(answer)
+        answers.append(server.http.post("/credentials/rotate"))
+        answers.append(server.http.delete("/credentials/smtp", params={"scope": "organization"}))
+        answers.append(server.http.delete("/credentials/smtp"))
+        assert [answer.status_code for answer in answers[-3:]] == [200, 404, 200]
+        assert server.ask("GET", "/credentials") == {"credentials": [], "not_set": ["slack", "smtp"]}
+    assert answers[0].json()["fields"] == ["password", "port", "user"]
+    assert not [answer.text for answer in answers if "sent-over-http" in answer.text]
+
+
+@pytest.mark.process
+def test_a_subscribers_run_acts_with_the_subscribers_own(project: Path) -> None:
+    (project / "workflows" / "digest.py").write_text(
+        "from ksl import Context, workflow\n\nfrom actions.all import who\n\n\n"
+        '@workflow(subscription="subscribable")\nasync def digest(ctx: Context) -> dict[str, str]:\n'
+        "    return await who.run()\n"
+    )
+    (project / "triggers").mkdir()
+    (project / "triggers" / "all.py").write_text(
+        "from ksl import CronSource\n\nfrom workflows.digest import digest\n\n"
+        'CronSource(slug="daily", schedule="0 9 * * *").attach(digest)\n'
+    )
+    done(project, "credentials", "set", "slack", "--set", "token=of-the-project")
+    done(project, "credentials", "set", "slack", "--set", "token=ada", "--scope", "user", "--user", "ada")
+    with serving(project) as server:
+        for user in ("ada", "eve"):
+            done(project, "subscriptions", "add", "digest", user)
+        server.ask("POST", "/triggers/daily/invoke")
+        while len(runs := server.ask("GET", "/runs", params={"status": "succeeded"})["runs"]) < 2:
+            assert not server.ask("GET", "/runs", params={"status": "failed"})["runs"]
+    assert {run["subscriber"]: run["output"]["length"] for run in runs} == {"ada": "3", "eve": "14"}
