@@ -35,7 +35,8 @@ EventType = Literal[
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 
 
-class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+# Text and numbers refer to nothing in a circle, so the collector need not look at them (`gc=False`).
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is known about an event beside the thing itself. Times are Unix milliseconds, UTC."""
 
     attempt: int = 0  # which attempt of the step this is the outcome of, from 1; 0: not an attempt
@@ -55,7 +56,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     reopens: tuple[str, ...] = ()  # of a failed attempt of a run: the steps whose failure reached the top
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """`seq` counts from 1 within a run, without gaps. `data` and `input` are JSON text in UTF-8."""
 
     run_id: str

@@ -37,7 +37,7 @@ STATUS_LABELS: dict[RunStatus, str] = {
 }
 
 
-class RunRow(msgspec.Struct, frozen=True):
+class RunRow(msgspec.Struct, frozen=True, gc=False):  # see event.py
     """Input, output and error are not here: they are the data of the run's first and last events."""
 
     run_id: str

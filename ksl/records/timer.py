@@ -11,7 +11,7 @@ import msgspec
 TimerKind = Literal["sleep", "timer", "hook", "step_retry", "run_retry"]
 
 
-class TimerRow(msgspec.Struct, frozen=True, order=True):
+class TimerRow(msgspec.Struct, frozen=True, order=True, gc=False):  # see event.py
     """Ordered by moment, then run and step, so that two readers agree on ties."""
 
     due_ms: int
