@@ -247,6 +247,8 @@ class Runtime:
         if self._withdraw_vault is not None:
             self._withdraw_vault()
             self._withdraw_vault = None
+        if self.vault is not None:
+            await self.vault.settled()
         await self.store.close()
         if self._lock is not None:
             self._lock.release()

@@ -61,7 +61,8 @@ class Flow:
         found: dict[str, str | None] = {"client_id": getattr(self._stored, "client_id", "")}
         secret = getattr(self._stored, "client_secret", None)
         found["client_secret"] = None if secret is None else secret.get_secret_value()
-        return {name: value for name, value in found.items() if value}
+        known = self._credential.fields.model_fields
+        return {name: value for name, value in found.items() if value and name in known}
 
     async def finish(self, query: dict[str, str]) -> dict[str, Any]:
         """What to store, from the query of the redirect. Errors: AuthorizationFailed."""
@@ -84,7 +85,7 @@ class Flow:
                     code_verifier=self._verifier,
                 ),
             )
-        return _fields(token)
+        return _fields(self._credential, token)
 
 
 class Refreshing:
@@ -93,6 +94,7 @@ class Refreshing:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._turns: dict[CredentialPlace, asyncio.Lock] = {}
+        self._under_way: set[asyncio.Task[Opened]] = set()
 
     async def fresh(
         self,
@@ -107,6 +109,26 @@ class Refreshing:
         the service from being reached, which may pass."""
         if not self._has_run_out(credential, opened):
             return opened
+        task = asyncio.create_task(self._refreshed(credential, shelf, place, opened, store))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        # A step may be cancelled meanwhile. The service has taken the old refresh token back by then, so what it
+        # answers must be stored all the same.
+        return await asyncio.shield(task)
+
+    async def settled(self) -> None:
+        """Returns when no refresh is under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _refreshed(
+        self,
+        credential: Credential[Any],
+        shelf: Shelf,
+        place: CredentialPlace,
+        opened: Opened,
+        store: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> Opened:
         async with self._turns.setdefault(place, asyncio.Lock()), shelf.refreshing(place):
             opened = await shelf.open(place) or opened  # somebody else may have refreshed it meanwhile
             if not self._has_run_out(credential, opened):
@@ -125,7 +147,7 @@ class Refreshing:
                     ),
                 )
             kept = {field: values.json_value(value) for field, value in opened.items()}
-            await store({**kept, **_fields(token)})
+            await store({**kept, **_fields(credential, token)})
             return await shelf.open(place) or opened
 
     def _has_run_out(self, credential: Credential[Any], opened: Opened) -> bool:
@@ -188,15 +210,16 @@ async def _asked(credential: Credential[Any], asking: Awaitable[Any]) -> dict[st
     return token
 
 
-def _fields(token: dict[str, Any]) -> dict[str, Any]:
-    """Of a token endpoint's answer (RFC 6749, 5.1). A refresh token that does not come stays as it was."""
+def _fields(credential: Credential[Any], token: dict[str, Any]) -> dict[str, Any]:
+    """Of a token endpoint's answer (RFC 6749, 5.1), those that the model has. A refresh token that does not come stays
+    as it was."""
     found: dict[str, Any] = {"access_token": token["access_token"], "expires_at": None}
     if token.get("expires_at") is not None:
         found["expires_at"] = datetime.fromtimestamp(float(token["expires_at"]), tz=UTC).isoformat()
     for name in ("token_type", "refresh_token", "scope"):
         if isinstance(token.get(name), str) and token[name]:
             found[name] = token[name]
-    return found
+    return {name: value for name, value in found.items() if name in credential.fields.model_fields}
 
 
 def _require_safe(credential: Credential[Any]) -> None:

@@ -118,6 +118,10 @@ class Vault:
             "credentials": count,
         }
 
+    async def settled(self) -> None:
+        """Returns when nothing is being refreshed: before the store is closed."""
+        await self._refreshing.settled()
+
     async def sealed(self) -> Sealed:
         """Of all scopes. Needs no key."""
         rows = [row for shelf in self._shelves() for row in (await shelf.sealed()).rows]
