@@ -25,6 +25,8 @@ class Authority:
     lives_s: list[int] = field(default_factory=lambda: [3600])  # of tokens in turn; the last one stays
     denies: bool = False
     down: bool = False
+    may_answer: threading.Event = field(default_factory=threading.Event)  # set, unless a test holds it back
+    heard: threading.Event = field(default_factory=threading.Event)  # that a token was asked for
     codes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     refresh_token: str | None = None  # the only one that is good
     withdrawn: bool = False
@@ -46,6 +48,8 @@ class Authority:
         return f"{query['redirect_uri']}?{urlencode(answer)}"
 
     def token(self, form: dict[str, str], authorization: str | None) -> tuple[int, dict[str, Any]]:
+        self.heard.set()
+        self.may_answer.wait(timeout=30)
         with self.lock:
             self.asked.append(form["grant_type"])
             if self.down:
@@ -108,11 +112,13 @@ def authority() -> Generator[Authority]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made = Authority(f"http://127.0.0.1:{server.server_port}")
+    made.may_answer.set()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield made
     finally:
+        made.may_answer.set()
         server.shutdown()
         thread.join()
         server.server_close()

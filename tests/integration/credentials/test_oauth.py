@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import BaseModel, SecretStr
 
-from tests.integration.credentials.authority import CLIENT_SECRET, Authority, authority
+from ksl import Credential, OAuth
+from ksl.log.credentials import MemoryCredentials
+from ksl.vault.keys import KeyPlace
+from ksl.vault.redactor import Redactor
+from ksl.vault.shelf import Shelf
+from ksl.vault.vault import Vault
+
+from tests.integration.credentials.authority import CLIENT_ID, CLIENT_SECRET, Authority, authority
 from tests.integration.credentials.project import apart, done, serving, write_project
 
 pytestmark = pytest.mark.process
@@ -227,3 +238,51 @@ def test_a_credential_without_oauth_or_over_plain_http_is_refused(tmp_path: Path
     other = write_project(tmp_path / "other")
     refused = apart(other, "credentials", "connect", "slack", "--no-browser")
     assert (refused.returncode, "is not obtained with OAuth" in refused.stderr) == (1, True), refused.stderr
+
+
+class Narrow(BaseModel):
+    """A model of one's own, with no more than is needed."""
+
+    access_token: SecretStr = SecretStr("")
+    refresh_token: SecretStr = SecretStr("")
+    expires_at: datetime | None = None
+    client_secret: SecretStr = SecretStr(CLIENT_SECRET)
+
+
+async def test_a_step_that_is_cancelled_while_its_token_is_refreshed_loses_no_token(
+    tmp_path: Path, service: Authority
+) -> None:
+    urls = f"{service.url}/authorize", f"{service.url}/token"
+    credential = Credential("calendar", fields=Narrow, oauth=OAuth(*urls, client_id=CLIENT_ID))
+    shelves = [
+        Shelf(MemoryCredentials(), KeyPlace(tmp_path / name, None), what=name, shared=False)
+        for name in ("p", "o")
+    ]
+    vault = Vault(
+        {"calendar": credential},
+        project=shelves[0],
+        organization=shelves[1],
+        redactor=Redactor(),
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    service.refresh_token = "the-first-refresh-token"
+    old = {
+        "access_token": "the-old-one",
+        "refresh_token": service.refresh_token,
+        "expires_at": "2020-01-01T00:00:00Z",
+    }
+    await vault.set("calendar", {**old, "client_secret": CLIENT_SECRET})
+    service.may_answer.clear()
+
+    step = asyncio.create_task(vault.resolve([credential]))
+    await asyncio.to_thread(service.heard.wait, 30)
+    step.cancel()
+    service.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    await vault.settled()
+
+    given = (await vault.resolve([credential])).credentials[credential]
+    assert given.refresh_token.get_secret_value() == service.refresh_token
+    assert given.access_token.get_secret_value() in service.issued
+    assert service.asked == ["refresh_token"]
