@@ -61,7 +61,6 @@ class Logs:
         for listener in list(self._listeners):
             listener(line)
 
-
     def _masked(self, value: object) -> object:
         if isinstance(value, bool | None):
             return value
