@@ -133,6 +133,7 @@ class Opaque:
     label: str
     steps: tuple[Step | Wait, ...]
     at: Range
+    breaks: bool = False  # some way through it leaves the loop around it
 
 
 Block = Step | Wait | Decision | Loop | Parallel | Try | Scope | Helper | Terminal | Opaque
@@ -183,21 +184,27 @@ def ends(blocks: tuple[Block, ...]) -> bool:
             if always is not None and ends(always.blocks):
                 return True
             return ends(protected) and all(ends(lane.blocks) for lane in handlers)
-        case Loop(label="repeat", blocks=blocks):
-            return not _breaks(blocks)
+        case Loop(label=label, blocks=blocks, no_break=other):
+            over = label == "repeat" or (other is not None and ends(other.blocks))
+            return over and not breaks(blocks)
+        case Scope(label=label, blocks=blocks) if label.startswith("timeout"):
+            return ends(blocks)  # what it raises leaves it, too; another manager may swallow that
+        case Parallel(form="task group", lanes=lanes):
+            return any(lane.label == "body" and ends(lane.blocks) for lane in lanes)
         case _:
             return False
 
 
-def _breaks(blocks: tuple[Block, ...]) -> bool:
+def breaks(blocks: tuple[Block, ...]) -> bool:
     """Whether these blocks, the body of a loop, leave that loop by `break`."""
     for block in blocks:
-        if isinstance(block, Terminal) and block.kind == "break":
-            return True
-        if isinstance(block, Loop):
-            inner = block.no_break.blocks if block.no_break is not None else ()
-            if _breaks(inner):
+        match block:
+            case Terminal(kind="break") | Opaque(breaks=True):
                 return True
-        elif any(_breaks(lane.blocks) for lane in lanes_of(block)):
-            return True
+            case Loop(no_break=other):
+                if other is not None and breaks(other.blocks):
+                    return True
+            case _:
+                if any(breaks(lane.blocks) for lane in lanes_of(block)):
+                    return True
     return False

@@ -40,7 +40,8 @@ class Draft:
         """Nothing when there is nothing to hide."""
         if not sites:
             return []
-        return [Opaque(code, short(at), tuple(self.step(site) for site in sites), Range.of(at))]
+        steps = tuple(self.step(site) for site in sites)
+        return [Opaque(code, short(at), steps, Range.of(at), isinstance(at, ast.stmt) and _breaks(at))]
 
     def hide(
         self, code: str, nodes: list[ast.expr] | list[ast.stmt], frame: Frame, at: ast.expr | ast.stmt
@@ -52,6 +53,22 @@ class Draft:
                 if isinstance(inner, ast.Name) and inner.id in frame.stored:
                     found.append(frame.stored.pop(inner.id))
         return self.opaque(code, self.reached.below(found, frame), at)
+
+
+def _breaks(statement: ast.stmt) -> bool:
+    """Whether a `break` in it leaves a loop that it stands in itself."""
+    pending: list[ast.AST] = [statement]
+    while pending:
+        match pending.pop():
+            case ast.Break():
+                return True
+            case ast.For(orelse=others) | ast.AsyncFor(orelse=others) | ast.While(orelse=others):
+                pending += others
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.expr():
+                pass
+            case node:
+                pending += ast.iter_child_nodes(node)
+    return False
 
 
 def short(node: ast.expr | ast.stmt) -> str:

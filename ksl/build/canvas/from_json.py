@@ -77,7 +77,7 @@ class _Reading:
                 return Terminal(shown["kind"], shown["label"], at)
             case "opaque":
                 steps = tuple(self._step(each) for each in shown["steps"])
-                return Opaque(shown["code"], shown["label"], steps, at)
+                return Opaque(shown["code"], shown["label"], steps, at, shown.get("breaks", False))
             case other:
                 raise ValueError(f"a canvas has no block {other!r}")
 

@@ -17,6 +17,7 @@ from ksl.build.canvas.blocks import (
     Terminal,
     Try,
     Wait,
+    breaks,
     ends,
     walk,
 )
@@ -87,8 +88,10 @@ class Statements(Expressions):
                 ]
             case ast.Assign(targets=targets, value=value):
                 return [*self.value(value), *(block for each in targets for block in self.value(each))]
-            case ast.AnnAssign(target=target, value=value) | ast.AugAssign(target=target, value=value):
+            case ast.AnnAssign(target=target, value=value):
                 return [*self.value(value), *self.value(target)]
+            case ast.AugAssign(target=target, value=value):
+                return [*self.value(target), *self.value(value)]  # what is there is read first
             case ast.Return(value=value):
                 return [*self._returned(value), self._terminal("return", value, node)]
             case ast.Raise(exc=error, cause=cause):
@@ -206,6 +209,7 @@ class Statements(Expressions):
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> list[Block]:
         before: list[Block] = []
         asked: list[Block] = []
+        always = False
         if isinstance(node, ast.While):
             asked = self.value(node.test)
             always = isinstance(node.test, ast.Constant) and bool(node.test.value)
@@ -215,8 +219,12 @@ class Statements(Expressions):
             word = "for" if isinstance(node, ast.For) else "async for"
             label = f"{word} {unparsed(node.target)} in {unparsed(node.iter)}"
         blocks = (*asked, *self.block(node.body))
-        other = Lane("no break", self.block(node.orelse), _span(node.orelse)) if node.orelse else None
-        if not _matter(blocks) and not (other is not None and _matter(other.blocks)):
+        other = None
+        if node.orelse and not always:  # what is repeated without end has no other end than a break
+            other = Lane("no break", self.block(node.orelse), _span(node.orelse))
+        # What its `else` leaves is a loop around it.
+        leaves = other is not None and (_matter(other.blocks) or ends(other.blocks) or breaks(other.blocks))
+        if not _matter(blocks) and not leaves:
             return before
         return [*before, Loop(label, blocks, other, Range.of(node))]
 

@@ -117,7 +117,7 @@ class _Arranging:
             self._lead_back(inner)
         lines = "in" if returns else "through"
         frame = framed("loop", block, inner, self._title("loop", block), self._spacing, lines=lines)
-        frame.open = not ends((block,))
+        frame.open = not ends((Loop(block.label, block.blocks, None, block.at),))
         if block.no_break is None:
             return frame
         other = self._lane(block.no_break.blocks)
@@ -147,14 +147,14 @@ class _Arranging:
         labels = [self._medium.label(lane.label) if lane.label else None for lane in block.lanes]
         inner = fan(Piece(), labels, lanes, self._spacing, "fork")
         piece = framed("parallel", block, inner, self._title("parallel", block), self._spacing)
-        piece.open = True
+        piece.open = not ends((block,))
         return piece
 
     def _framed(self, kind: FrameKind, block: Scope | Helper) -> Piece:
-        """Whatever ends in it: a return ends the helper only, and a manager may go on after an error."""
+        """Whatever ends in it may not end it: a return ends the helper only, and managers may go on after an error."""
         inner = self._lane(block.blocks)
         piece = framed(kind, block, inner, self._title(kind, block), self._spacing)
-        piece.open = True
+        piece.open = not ends((block,))
         return piece
 
     def _try(self, block: Try) -> Piece:
