@@ -128,6 +128,7 @@ def our_fault(error: Exception) -> str:
         "build": ("build", "Import the project and say what is wrong with it."),
         "canvas": ("canvas", "Draw a workflow from its source, running nothing."),
         "dev": ("dev", "Serve the project, and anew whenever its code changes."),
+        "tui": ("tui", "Watch runs and answer hooks in the terminal."),
         "serve": ("serve", "Run the project's workflows and answer HTTP until stopped."),
         "doctor": ("doctor", "Check this machine, the project and its data; say what to do."),
         "backup": ("backup", "Copy the database into one file, also while a server runs."),

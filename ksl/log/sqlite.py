@@ -76,7 +76,10 @@ class SqliteStore:
 
     @property
     def failed(self) -> asyncio.Future[KslError]:
-        return self._writes.failed
+        """Never done where the log was opened for reading only."""
+        if self._writer is None:
+            return asyncio.get_running_loop().create_future()
+        return self._writer.failed
 
     @property
     def _writes(self) -> Writer:

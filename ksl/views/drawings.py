@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
-from ksl.build.canvas import Canvas
+from ksl.build.canvas import Canvas, words
 from ksl.build.canvas.boxes import Boxes, boxes
 from ksl.build.canvas.expand import expanded
 from ksl.build.canvas.from_json import from_json
 from ksl.build.canvas.lights import Light, Lights
 from ksl.build.canvas.mermaid import mermaid
-from ksl.build.canvas.outline import outline
+from ksl.build.canvas.outline import Line, outline, outline_lines
 from ksl.build.canvas.svg import stylesheet, svg
 from ksl.views.times import parse_rfc3339
 from ksl.views.values import JsonObject
@@ -36,6 +36,11 @@ def drawn(shown: JsonObject, form: DrawnForm, *, ascii: bool = False) -> str:
             assert_never(form)
 
 
+def drawn_lines(shown: JsonObject, *, ascii: bool = False) -> list[Line]:
+    """The outline, each line with the node that it is about."""
+    return outline_lines(*_read(shown), ascii=ascii)
+
+
 def drawn_boxes(shown: JsonObject, *, ascii: bool = False) -> Boxes:
     """With their width and height, for whoever has only so much room."""
     return boxes(*_read(shown), ascii=ascii)
@@ -44,6 +49,15 @@ def drawn_boxes(shown: JsonObject, *, ascii: bool = False) -> Boxes:
 def drawn_svg_alone(shown: JsonObject) -> str:
     """Without its style, for a page that serves `canvas_stylesheet()` itself."""
     return svg(*_read(shown), style=False)
+
+
+def drawn_nodes(shown: JsonObject) -> JsonObject:
+    """What a page changes in a drawing as the run goes on: by node, its `state`, what is `told` and `spoken` of it."""
+    _, lights = _read(shown)
+    return {
+        id: {"state": light.state, "told": words.told(light), "spoken": words.spoken(light)}
+        for id, light in (lights or {}).items()
+    }
 
 
 def canvas_stylesheet() -> str:

@@ -30,6 +30,13 @@ def workflow_json(project: Project, slug: str) -> JsonObject:
     }
 
 
+def source_text(project: Project, slug: str) -> str:
+    """Of the file that the workflow is defined in, as it was loaded. UnknownWorkflow for one that has no canvas."""
+    if slug not in project.tables:
+        raise unknown_workflow(slug, list(project.workflows))
+    return project.tables[slug].source.text
+
+
 def unknown_workflow(slug: str, known: list[str]) -> UnknownWorkflow:
     near = get_close_matches(slug, known, n=3, cutoff=0.5)
     if near:

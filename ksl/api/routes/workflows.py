@@ -18,7 +18,7 @@ from ksl.records import FINISHED, RunRow
 from ksl.views.canvas import canvas_json, run_canvas_json
 from ksl.views.drawings import drawn
 from ksl.views.runs import run_json
-from ksl.views.workflows import workflow_json, workflows_json
+from ksl.views.workflows import source_text, workflow_json, workflows_json
 
 if TYPE_CHECKING:
     from ksl.runtime import Runtime
@@ -82,6 +82,16 @@ async def show_canvas(
             return Response(drawn(shown, "svg"), media_type="image/svg+xml", headers=_PICTURE)
         case _:
             return answer(shown)
+
+
+@router.get(
+    "/workflows/{slug}/source",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {}}}, **problems(404)},
+)
+async def show_source(request: Request, slug: str) -> Response:
+    """The text of the file that its canvas is drawn from."""
+    return PlainTextResponse(source_text(runtime_of(request).project, slug))
 
 
 @router.post(

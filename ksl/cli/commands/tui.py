@@ -1,0 +1,33 @@
+"""`ksl tui`"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.project import settings_of
+from ksl.errors import NotAProject
+
+
+@click.command(cls=Command, name="tui")
+@click.option("--ascii", "ascii", is_flag=True, help="Draw with ASCII alone.")
+@pass_invocation
+def command(invocation: Invocation, *, ascii: bool) -> None:
+    """Watch runs and answer hooks in the terminal.
+
+    With no server running it shows the project's database, and changes nothing.
+    """
+    from ksl.cli.doors import NamedDoor, ProjectDoors
+    from ksl.tui.app import KslApp
+
+    if invocation.url or os.environ.get("KSL_URL"):
+        try:
+            folder = settings_of(invocation).folder
+        except NotAProject:
+            folder = None  # a server elsewhere needs no project here
+        KslApp(NamedDoor(invocation), ascii=ascii, folder=folder).run()
+    else:
+        settings = settings_of(invocation)
+        KslApp(ProjectDoors(settings), ascii=ascii, folder=settings.folder).run()

@@ -1,0 +1,127 @@
+"""Changes that a person asks for, each behind its question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ksl.tui.client import Json, Lost, Refused, part
+from ksl.tui.dialogs import Ask, Choose, Fill
+from ksl.tui.frame import Framed
+from ksl.tui.words import count
+
+
+def start_a_run(screen: Framed, slug: str | None = None, *, given: object = None) -> None:
+    """Asks which workflow, then for its input; then shows the new run."""
+    screen.run_worker(_start(screen, slug, given), group="act")
+
+
+async def _start(screen: Framed, slug: str | None, given: object) -> None:
+    client = screen.client
+    if client is None:
+        return
+    try:
+        if slug is None:
+            known = (await client.get("/workflows"))["workflows"]
+            options = [(each["slug"], each["description"] or "") for each in known]
+            if not options:
+                screen.say("This project defines no workflow yet.", wrong=True)
+                return
+            slug = await screen.ksl.push_screen_wait(Choose("Start which workflow?", options))
+            if slug is None:
+                return
+        workflow = await client.get(f"/workflows/{part(slug)}")
+    except (Lost, Refused) as error:
+        screen.say(str(error), wrong=True)
+        return
+
+    async def send(payload: object) -> Json:
+        assert slug is not None
+        assert screen.client is not None
+        return await screen.client.post(f"/workflows/{part(slug)}", payload)
+
+    schema: Json = workflow["input_schema"]
+    begun = await screen.ksl.push_screen_wait(Fill(f"Start {slug}", schema, send, given=given, verb="Start"))
+    if begun is not None:
+        screen.ksl.open_run(begun["run_id"])
+
+
+def act_on_runs(
+    screen: Framed, verb: str, runs: list[tuple[str, str]], *, done: Callable[[], object] = lambda: None
+) -> None:
+    """`runs`: ids with their workflows. Nothing is done without a yes."""
+    screen.run_worker(_act(screen, verb, runs, done), group="act")
+
+
+_TOLD = {
+    "rerun": "A new run with the same input; the old one stays as it is.",
+    "cancel": "The run is asked to stop. Its clean-up steps still run.",
+    "retry": "What it completed is kept; it goes on from there.",
+    "pause": "Steps in flight are recorded; nothing more begins until it is released.",
+    "release": "The run goes on.",
+}
+
+
+async def _act(screen: Framed, verb: str, runs: list[tuple[str, str]], done: Callable[[], object]) -> None:
+    if verb == "rerun" and len(runs) == 1:
+        run_id, slug = runs[0]
+        try:
+            given = await _input_of(screen, run_id)
+        except (Lost, Refused) as error:
+            screen.say(str(error), wrong=True)
+            return
+        await _start(screen, slug, given)
+        return
+    which = f"run {runs[0][0]} of {runs[0][1]}" if len(runs) == 1 else f"all {count(len(runs), 'marked run')}"
+    wants_reason = "reason, kept in the history" if verb in ("cancel", "pause") else None
+    answer = await screen.ksl.push_screen_wait(
+        Ask(f"{verb.capitalize()} {which}?", [_TOLD[verb]], reason=wants_reason)
+    )
+    if answer is None:
+        return
+    changed, refused = 0, ""
+    for run_id, slug in runs:
+        try:
+            assert screen.client is not None
+            if verb == "rerun":
+                await screen.client.post(f"/workflows/{part(slug)}", await _input_of(screen, run_id))
+            else:
+                body = {"reason": answer} if wants_reason else None
+                await screen.client.post(f"/runs/{part(run_id)}/{verb}", body)
+            changed += 1
+        except (Lost, Refused) as error:
+            refused = f"{run_id}: {error}"
+    done()
+    if refused:
+        screen.say(f"{changed} of {len(runs)} changed. {refused}", wrong=True)
+    else:
+        screen.say(f"{verb.capitalize()}: {count(changed, 'run')}")
+    screen.reload()
+
+
+async def _input_of(screen: Framed, run_id: str) -> object:
+    assert screen.client is not None
+    return (await screen.client.get(f"/runs/{part(run_id)}"))["input"]
+
+
+def fork_from(screen: Framed, run_id: str, step: str, again: list[str]) -> None:
+    """`again`: the steps that will run once more, the chosen one first."""
+    screen.run_worker(_fork(screen, run_id, step, again), group="act")
+
+
+async def _fork(screen: Framed, run_id: str, step: str, again: list[str]) -> None:
+    more = f" and {len(again) - 6} more" if len(again) > 6 else ""
+    told = [
+        f"A new run keeps what was recorded before {step}.",
+        f"These run again: {', '.join(again[:6])}{more}",
+    ]
+    if (
+        await screen.ksl.push_screen_wait(Ask(f"Run again from {step}?", told)) is None
+        or screen.client is None
+    ):
+        return
+    try:
+        forked = await screen.client.post(f"/runs/{part(run_id)}/fork", {"at": step})
+    except (Lost, Refused) as error:
+        screen.say(str(error), wrong=True)
+        return
+    screen.ksl.open_run(forked["run_id"])

@@ -1,0 +1,225 @@
+"""The application: one link, one clock, the screens by their tabs, and what is the same on all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
+
+from ksl import __version__
+from ksl.tui import safe
+from ksl.tui.client import Lost, Refused
+from ksl.tui.frame import TABS, Framed
+from ksl.tui.help import HelpScreen
+from ksl.tui.hooks import HooksScreen
+from ksl.tui.link import Change, Doors, Link
+from ksl.tui.narration import Narration
+from ksl.tui.run import RunScreen
+from ksl.tui.runs import RunsScreen
+from ksl.tui.sessions import SessionsScreen
+from ksl.tui.system import SystemScreen
+from ksl.tui.triggers import TriggersScreen
+from ksl.tui.words import NICE, PLAIN
+from ksl.tui.workflows import WorkflowsScreen
+
+COUNTED_S = 1.0  # the figures in the tabs are asked for once a second at most
+
+
+class _PlainScrollBar(ScrollBarRender):
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
+    BLANK_GLYPH: ClassVar[str] = " "
+
+
+class KslApp(App[None]):
+    TITLE = "ksl"
+    CSS_PATH = "ksl.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        "runs": RunsScreen,
+        "hooks": HooksScreen,
+        "triggers": TriggersScreen,
+        "workflows": WorkflowsScreen,
+        "sessions": SessionsScreen,
+        "system": SystemScreen,
+    }
+    DEFAULT_MODE = "runs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "keys", "Keys", key_display="?", id="app.keys"),
+        Binding("q", "quit", "Quit", show=False, id="app.quit"),
+        *(
+            Binding(str(place), f"tab('{name}')", f"Go to {name}", show=False, id=f"app.{name}")
+            for place, name in enumerate(TABS, 1)
+        ),
+        Binding("ctrl+l", "redraw", "Draw the screen anew", show=False, id="app.redraw"),
+    ]
+
+    def __init__(
+        self,
+        doors: Doors,
+        *,
+        ascii: bool = False,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        narration: Narration | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """`folder`: the project's, where it is on this machine; files are opened in an editor from there."""
+        super().__init__()
+        self.look = PLAIN if ascii else NICE
+        self.now_ms = now_ms
+        self.folder = folder
+        self.narration = narration or Narration()
+        self.link = Link(doors, changed=self._changed, told=self.tell)
+        self.counts: dict[str, str] = {}
+        self.newest_run: str | None = None  # the one that was last looked at
+        self._counted_at = 0.0
+        self._recount = False
+        self._linked: asyncio.Task[None] | None = None
+        if ascii:
+            ScrollBar.renderer = _PlainScrollBar
+
+    async def on_mount(self) -> None:
+        self.animation_level = "none"
+        self._linked = asyncio.create_task(self.link.run())
+        self.set_interval(1.0, self._second)
+        self.set_interval(0.25, self._count_again)
+
+    async def on_unmount(self) -> None:
+        if self._linked is not None:
+            self._linked.cancel()
+            await asyncio.gather(self._linked, return_exceptions=True)
+
+    # what the frame shows
+
+    def tab_label(self, place: int, name: str, *, short: bool) -> str:
+        shown = (
+            name.capitalize()
+            if not short
+            else name[:3].capitalize()
+            if name not in ("run", "runs")
+            else name.capitalize()
+        )
+        figure = self.counts.get(name, "")
+        return f"{place} {shown} {figure}".rstrip()
+
+    def banner(self) -> str:
+        match self.link.state:
+            case "stored":
+                return "engine stopped: showing the database, read-only. Start it with: ksl serve"
+            case "lost":
+                where = self.link.name or "the server"
+                return f"lost {where}, retry in {self.link.retry_in_s} s"
+            case _:
+                return ""
+
+    def status(self) -> str:
+        link, dot = self.link, self.look.bullet
+        match link.state:
+            case "live":
+                state = f"{dot} live  {link.name}"
+            case "stored":
+                state = f"{self.look.states['queued']} no server"
+            case "lost":
+                state = f"{self.look.states['failed']} lost  {safe.line(link.why, 60)}"
+            case "searching":
+                state = "connecting"
+        return f" {state}   ksl {__version__}"
+
+    def tell(self) -> None:
+        if isinstance(self.screen, Framed) and self.screen.is_mounted:
+            self.screen.tell()
+
+    # what happens
+
+    def _changed(self, changes: list[Change]) -> None:
+        self._recount = True
+        for screen in self.screen_stack:
+            if isinstance(screen, Framed) and screen.is_mounted:
+                screen.changes(changes)
+
+    def _second(self) -> None:
+        if isinstance(self.screen, Framed) and self.screen.is_mounted:
+            self.screen.second()
+
+    def _count_again(self) -> None:
+        now = time.monotonic()
+        if self._recount and now - self._counted_at >= COUNTED_S:
+            self._recount, self._counted_at = False, now
+            self.run_worker(self._count, group="count", exclusive=True)
+
+    async def _count(self) -> None:
+        if (client := self.link.client) is None:
+            return
+        try:
+            runs = await client.get("/runs", limit=1, count="true")
+            hooks = await client.get("/hooks")
+        except (Lost, Refused):
+            return
+        counted = runs["count"]
+        self.counts["runs"] = f"{counted['runs']:,}" if counted["exact"] else "10k+"
+        self.counts["hooks"] = str(len(hooks["hooks"]))
+        self.tell()
+
+    # what a person asks for
+
+    def action_tab(self, name: str) -> None:
+        if name == "run":
+            if isinstance(self.screen, RunScreen):
+                return
+            if self.newest_run is None:
+                self.notify("No run was opened yet: choose one in Runs.", markup=False)
+                return
+            self.open_run(self.newest_run)
+            return
+        self.switch_mode(name)
+        # a tab leads to its own screen, not to a run that was opened from it
+        while isinstance(self.screen, RunScreen):
+            self.pop_screen()
+
+    def open_run(self, run_id: str) -> None:
+        self.newest_run = run_id
+        if isinstance(self.screen, RunScreen):
+            self.pop_screen()
+        self.push_screen(RunScreen(run_id))
+
+    def answer(self, run_id: str) -> None:
+        """Goes to the inbox, to what a run waits for."""
+        self.action_tab("hooks")
+        if isinstance(self.screen, HooksScreen):
+            self.screen.choose_run(run_id)
+
+    def browse(self, path: str) -> None:
+        client = self.link.client
+        if client is None or client.door.read_only:
+            self.notify("No server runs, so there is no page to open.", markup=False)
+        else:
+            self.open_url(client.door.url.rstrip("/") + path)
+
+    def action_keys(self) -> None:
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
+
+    def action_redraw(self) -> None:
+        self.refresh(repaint=True, layout=True)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything that a key does here, and the themes."""
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        told: set[str] = set()
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and binding.id and binding.id not in told and not binding.system:
+                told.add(binding.id)
+                action, node = binding.action, active.node
+
+                async def act(action: str = action, node: object = node) -> None:
+                    await self.run_action(action, node)  # type: ignore[arg-type]
+
+                yield SystemCommand(binding.description, f"Key {binding.key_display or binding.key}", act)

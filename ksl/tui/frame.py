@@ -1,0 +1,175 @@
+"""What every screen has around it: the tabs above, the state of the link and the keys below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer, Static
+
+from ksl.tui import safe
+from ksl.tui.client import Client, Lost, Refused
+from ksl.tui.link import Change
+
+if TYPE_CHECKING:
+    from ksl.tui.app import KslApp
+
+TABS = ("runs", "run", "hooks", "triggers", "workflows", "sessions", "system")
+NARROW = 90  # below so many columns panes become tabs
+TINY = (60, 15)
+
+
+class Line(Static):
+    """One line of text that is never read as markup."""
+
+    def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(Text(text), id=id, classes=classes, markup=False)
+
+    @property
+    def shown(self) -> str:
+        content = self.content
+        return content.plain if isinstance(content, Text) else str(content)
+
+    def show(self, text: Text | str) -> None:
+        shown = text if isinstance(text, Text) else Text(text)
+        shown.no_wrap = True
+        shown.overflow = "ellipsis"
+        self.update(shown)
+
+
+class TabLine(Line):
+    """Names to choose from on one line, with the chosen one lit."""
+
+    DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._names: list[tuple[str, str]] = []
+
+    def tabs(self, names: list[tuple[str, str]], chosen: str) -> None:
+        """`names`: what each is called in actions, and what is shown of it."""
+        self._names = names
+        text = Text()
+        for name, shown in names:
+            text.append(f" {shown} ", "reverse bold" if name == chosen else "")
+            text.append(" ")
+        self.show(text)
+
+    def on_click(self, event: events.Click) -> None:
+        x = 0
+        for name, shown in self._names:
+            x += len(shown) + 3
+            if event.x < x:
+                cast("Framed", self.screen).tab_chosen(self, name)
+                return
+
+
+class Framed(Screen[None]):
+    """A screen of the app. `load` asks for everything; `changes` gets what happened while it is in front."""
+
+    tab: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=False, id="frame.back"),
+    ]
+
+    @property
+    def ksl(self) -> KslApp:
+        return cast("KslApp", self.app)  # pyright: ignore[reportUnknownMemberType]
+
+    @property
+    def client(self) -> Client | None:
+        return self.ksl.link.client
+
+    def compose(self) -> ComposeResult:
+        yield TabLine(id="tabs")
+        yield Line(id="banner")
+        yield from self.body()
+        yield Line(id="status")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def body(self) -> Iterator[Widget]:
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.resized()
+        self.tell()
+        self.reload()
+
+    def on_screen_resume(self) -> None:
+        self.resized()
+        self.tell()
+        self.reload()
+
+    def on_resize(self) -> None:
+        self.resized()
+
+    def resized(self) -> None:
+        size = self.ksl.size
+        self.set_class(size.width < NARROW, "narrow")
+        self.set_class(size.width < TINY[0] or size.height < TINY[1], "tiny")
+        self.set_class(size.height < 30, "low")
+        self.set_class(self.ksl.look.ascii, "ascii")
+
+    def reload(self) -> None:
+        """Asks anew for what is shown. Questions that were under way are dropped."""
+        if self.client is not None:
+            self.run_worker(self._loading, group="load", exclusive=True)
+
+    async def _loading(self) -> None:
+        try:
+            await self.load()
+        except Lost:
+            return  # the link will notice, and everything is asked again when it is back
+        except Refused as refused:
+            self.refused(refused)
+
+    async def load(self) -> None:
+        raise NotImplementedError
+
+    def changes(self, changes: list[Change]) -> None:
+        """Of the last tenth of a second; an empty list means that anything may have changed."""
+        self.reload()
+
+    def second(self) -> None:
+        """A second has passed."""
+
+    def refused(self, refused: Refused) -> None:
+        self.say(refused.detail, wrong=True)
+
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        self.ksl.notify(
+            safe.line(text, 600), severity="error" if wrong else "information", timeout=8, markup=False
+        )
+
+    def copy(self, text: str) -> None:
+        self.ksl.copy_to_clipboard(text)
+        self.say(f"Copied {safe.line(text, 80)}")
+
+    def action_back(self) -> None:
+        if len(self.ksl.screen_stack) > 1:
+            self.ksl.pop_screen()
+
+    def tab_chosen(self, line: TabLine, name: str) -> None:
+        if line.id == "tabs":
+            self.ksl.action_tab(name)
+
+    def tell(self) -> None:
+        """The tabs, the banner and the line of state, from what the app knows."""
+        app, tiny = self.ksl, self.has_class("tiny")
+        names = [
+            (name, app.tab_label(place, name, short=self.has_class("narrow")))
+            for place, name in enumerate(TABS, 1)
+        ]
+        self.query_one("#tabs", TabLine).tabs(names, self.tab)
+        banner = self.query_one("#banner", Line)
+        banner.show(app.banner())
+        banner.display = bool(app.banner())
+        status = self.query_one("#status", Line)
+        status.display = not tiny
+        status.show(app.status())

@@ -1,0 +1,240 @@
+"""What waits for an answer, and the form to give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from ksl.tui import safe, words
+from ksl.tui.client import Json, Lost, Refused, part
+from ksl.tui.dialogs import Ask, View
+from ksl.tui.form import Form
+from ksl.tui.frame import Framed, Line
+from ksl.tui.lines import Lines
+from ksl.tui.link import Change
+
+
+class HooksScreen(Framed):
+    tab = "hooks"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "fill", "Fill in", id="hooks.fill"),
+        Binding("ctrl+s", "answer", "Answer", priority=True, id="hooks.answer"),
+        Binding("ctrl+r", "reject", "Reject", priority=True, id="hooks.reject"),
+        Binding("ctrl+t", "raw", "JSON", priority=True, id="hooks.raw"),
+        Binding("u", "copy", "Copy URL", id="hooks.copy"),
+        Binding("r", "run", "Its run", id="hooks.run"),
+        Binding("d", "details", "Details", id="hooks.details"),
+        Binding("y", "copy_run", "Copy the run's id", show=False, id="hooks.copy-run"),
+        Binding("o", "browse", "Open its page in the browser", show=False, id="hooks.browse"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks: list[Json] = []
+        self.loaded = False
+        self.shown: Json | None = None  # whose form is there
+        self.form: Form | None = None
+        self.gone = ""
+        self.wanted_run: str | None = None
+
+    def body(self) -> Iterator[Widget]:
+        with Horizontal(id="hooks-body"):
+            with Vertical(id="list-pane", classes="pane"):
+                yield Lines(id="hooks")
+            with Vertical(id="form-pane", classes="pane"):
+                yield Line(id="question", classes="title")
+                yield Line(id="about", classes="dim")
+                yield Lines(id="hook-details")
+                yield Vertical(id="form-place")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#hooks").focus()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if self.form is None:
+            self.query_one("#hooks").focus()
+
+    def resized(self) -> None:
+        super().resized()
+        self._show_panes()
+
+    def _show_panes(self) -> None:
+        narrow = self.has_class("narrow")
+        filling = self.form is not None and self.form.has_focus_within
+        self.query_one("#list-pane").display = not (narrow and filling)
+        self.query_one("#form-pane").display = not narrow or filling
+
+    # asking
+
+    async def load(self) -> None:
+        assert self.client is not None
+        self.hooks = (await self.client.get("/hooks"))["hooks"]
+        self.loaded = True
+        await self._show()
+
+    def changes(self, changes: list[Change]) -> None:
+        if not changes or any(change.type.startswith(("hook_", "run_c", "run_f")) for change in changes):
+            self.reload()
+
+    def second(self) -> None:
+        self.query_one("#hooks").refresh()
+
+    # showing
+
+    async def _show(self) -> None:
+        lines = self.query_one("#hooks", Lines)
+        if not self.hooks:
+            lines.show([None, None], lambda place, _width: Text("  Nothing waits for you." if place else ""))
+        else:
+            lines.show([_key(hook) for hook in self.hooks], self._paint)
+        self.query_one("#list-pane").border_title = f"waiting {len(self.hooks)}"
+        if self.wanted_run is not None:
+            wanted, self.wanted_run = self.wanted_run, None
+            lines.select(next((_key(hook) for hook in self.hooks if hook["run_id"] == wanted), None))
+        await self._show_hook(lines.key)
+
+    def _paint(self, place: int, width: int) -> Text:
+        hook = self.hooks[place]
+        until = words.left(words.moment(hook["expires_at"]), self.ksl.now_ms())
+        limit = f"{until.removeprefix('in ')} left" if until else "no limit"
+        sign = self.ksl.look.states["waiting"]
+        title = safe.line(hook["title"] or hook["name"] or words.bare(hook["step"]))
+        room = max(width - len(limit) - len(sign) - 4, 4)
+        return Text.assemble((f"{sign} ", "yellow"), safe.padded(title, room), "  ", (limit, "dim"))
+
+    async def _show_hook(self, key: str | None) -> None:
+        hook = next((hook for hook in self.hooks if _key(hook) == key), None)
+        if self.shown is not None and hook is None and self.form is not None and self.form.has_focus_within:
+            # Somebody else was quicker. What was typed stays to be read until the person leaves it.
+            self.form.problem("This hook takes no answer any more: it was answered, or its run has ended.")
+            return
+        if hook is not None and self.shown is not None and _key(hook) == _key(self.shown):
+            return
+        self.shown = hook
+        place = self.query_one("#form-place", Vertical)
+        await place.remove_children()
+        self.form = None
+        question, about = self.query_one("#question", Line), self.query_one("#about", Line)
+        details = self.query_one("#hook-details", Lines)
+        if hook is None:
+            question.show("")
+            about.show("")
+            details.show([], lambda _place, _width: Text())
+            return
+        question.show(safe.line(hook["title"] or hook["name"] or words.bare(hook["step"]), 300))
+        asked = words.ago(words.moment(hook["created_at"]), self.ksl.now_ms())
+        about.show(
+            safe.line(f"{hook['workflow']}  {hook['run_id']}  {words.bare(hook['step'])}  asked {asked}", 300)
+        )
+        told = [*self._told(hook["details"])]
+        details.show([None] * len(told), lambda place, width: Text(safe.line(told[place], width)))
+        details.styles.height = min(len(told), 6)
+        details.display = bool(told)
+        self.form = Form(hook["schema"])
+        await place.mount(self.form)
+
+    def _told(self, details: object) -> Iterator[str]:
+        if isinstance(details, dict):
+            for name, value in details.items():  # pyright: ignore[reportUnknownVariableType]
+                yield f"{safe.line(name, 24)}: {safe.short(value, 300)}"  # pyright: ignore[reportUnknownArgumentType]
+        elif details is not None:
+            yield safe.short(details, 300)
+
+    @on(Lines.Moved, "#hooks")
+    async def _moved(self, event: Lines.Moved) -> None:
+        await self._show_hook(event.key)
+
+    @on(Lines.Chosen, "#hooks")
+    def _chosen(self) -> None:
+        self.action_fill()
+
+    def on_descendant_focus(self) -> None:
+        self.call_later(self._show_panes)
+
+    # what a person asks for
+
+    def choose_run(self, run_id: str) -> None:
+        self.wanted_run = run_id
+        self.reload()
+
+    def action_fill(self) -> None:
+        if self.form is not None:
+            self.query_one("#form-pane").display = True
+            self.form.focus_first()
+
+    def action_back(self) -> None:
+        self.query_one("#list-pane").display = True
+        self.query_one("#hooks").focus()
+        self.reload()
+
+    def action_raw(self) -> None:
+        if self.form is not None:
+            self.form.toggle_raw()
+
+    def action_answer(self) -> None:
+        if self.form is not None and self.shown is not None:
+            if not self.form.has_focus_within:
+                self.action_fill()
+                return
+            if (payload := self.form.payload()) is not None:
+                body = {"step": words.bare(self.shown["step"]), "payload": payload[0]}
+                self.run_worker(self._send(self.shown, "resume", body, self.form), group="act")
+
+    def action_reject(self) -> None:
+        if self.shown is not None and self.form is not None:
+            self.run_worker(self._reject(self.shown, self.form), group="act")
+
+    async def _reject(self, hook: Json, form: Form) -> None:
+        title = hook["title"] or hook["name"] or words.bare(hook["step"])
+        reason = await self.ksl.push_screen_wait(
+            Ask(f"Reject {title}?", ["The run gets HookRejected."], reason="reason, shown to the run")
+        )
+        if reason is not None:
+            await self._send(hook, "reject", {"step": words.bare(hook["step"]), "reason": reason}, form)
+
+    async def _send(self, hook: Json, verb: str, body: Json, form: Form) -> None:
+        if self.client is None:
+            return
+        try:
+            answered = await self.client.post(f"/runs/{part(hook['run_id'])}/hooks/{verb}", body)
+        except Refused as refused:
+            form.refused(refused)
+            return
+        except Lost as lost:
+            form.problem(f"{lost}. Nothing is known to have been done; what you typed is kept.")
+            return
+        self.say(f"{hook['title'] or words.bare(hook['step'])}: {answered['status']}")
+        self.shown = None
+        self.action_back()
+
+    def action_copy(self) -> None:
+        if self.shown is not None:
+            self.copy(str(self.shown["url"] or ""))
+
+    def action_copy_run(self) -> None:
+        if self.shown is not None:
+            self.copy(self.shown["run_id"])
+
+    def action_run(self) -> None:
+        if self.shown is not None:
+            self.ksl.open_run(self.shown["run_id"])
+
+    def action_details(self) -> None:
+        if self.shown is not None:
+            self.ksl.push_screen(View("Details", self.shown["details"]))
+
+    def action_browse(self) -> None:
+        if self.shown is not None and self.shown["url"]:
+            self.ksl.open_url(self.shown["url"])
+
+
+def _key(hook: Json) -> str:
+    return f"{hook['run_id']} {hook['step']}"
