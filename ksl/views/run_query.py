@@ -39,7 +39,7 @@ _WORD = re.compile(r'(?P<minus>-)?(?:(?P<key>[A-Za-z_]+):)?(?P<value>(?:"[^"]*"|
 class BadQuery(BadRequest):
     """A filter that cannot be read: `start` and `end` say which characters of it are wrong."""
 
-    def __init__(self, message: str, *, start: int, end: int) -> None:
+    def __init__(self, message: str, *, start: int = 0, end: int = 0) -> None:
         super().__init__(message)
         self.start = start
         self.end = end
