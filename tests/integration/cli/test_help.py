@@ -25,4 +25,4 @@ def test_help_imports_nothing_that_is_slow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    assert "workflows  List the project's workflows; run one." in done.stdout
+    assert "List the project's workflows; run one." in done.stdout
