@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,8 +56,14 @@ def check(canvas: Canvas, table: SiteTable) -> None:
     for sequence in sequences(canvas.blocks):
         assert not any(ends((block,)) for block in sequence[:-1])
     assert all(step in outline(canvas) for step in drawn)
-    assert mermaid(canvas).startswith("flowchart")
+    leads_everywhere(mermaid(canvas))
     assert as_json(canvas)["workflow"] == table.workflow
+
+
+def leads_everywhere(chart: str) -> None:
+    """Every node of a flowchart but the first is led to."""
+    _, *others = re.findall(r"^ +(n\d+)[^\s\w]", chart, re.MULTILINE)
+    assert set(others) <= set(re.findall(r" (n\d+)$", chart, re.MULTILINE)), chart
 
 
 def steps(blocks: tuple[Block, ...]) -> Iterator[Step | Wait]:

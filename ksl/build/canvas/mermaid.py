@@ -22,6 +22,7 @@ from ksl.build.canvas.blocks import (
     Try,
     Wait,
 )
+from ksl.build.canvas.blocks import ends as leads_nowhere
 from ksl.build.canvas.fitting import cut
 
 LABEL_MAX = 60
@@ -52,6 +53,7 @@ class _Chart:
         self._lines: list[str] = []
         self._edges: list[str] = []
         self._loops: list[_Loop] = []
+        self._returns: list[list[_End]] = []  # of the helpers that are open
         self._count = 0
         self._depth = 1
 
@@ -64,7 +66,12 @@ class _Chart:
 
     def _sequence(self, blocks: tuple[Block, ...], ends: list[_End]) -> list[_End]:
         for block in blocks:
-            ends = self._block(block, ends)
+            loose = self._block(block, ends)
+            if leads_nowhere((block,)):
+                ends = []
+            else:
+                # Where every way out is a return, what a manager swallows leads on.
+                ends = loose or [_End(end.node, "on error", "-.->") for end in ends]
         return ends
 
     def _block(self, block: Block, ends: list[_End]) -> list[_End]:
@@ -82,12 +89,17 @@ class _Chart:
                 else:
                     self._edge(_End(node, "", "-.->"), self._loops[-1].head)
                 return []
-            case Terminal():
-                self._node(f'(("{_text(words.terminal(block))}"))', ends)
+            case Terminal(kind=kind):
+                node = self._node(f'(("{_text(words.terminal(block))}"))', ends)
+                if kind == "return" and self._returns:
+                    self._returns[-1].append(_End(node))
                 return []
-            case Opaque(code=code, steps=steps):
+            case Opaque(code=code, steps=steps, breaks=breaks):
                 ids = ", ".join(step.id for step in steps)
-                return [_End(self._node(f'[/"{_text(f"{code}: {ids}")}"/]', ends))]
+                node = self._node(f'[/"{_text(f"{code}: {ids}")}"/]', ends)
+                if breaks and self._loops:
+                    self._loops[-1].breaks.append(_End(node))
+                return [_End(node)]
             case Decision(lanes=lanes):
                 asked = self._node(f'{{"{_text(words.asked(block))}"}}', ends)
                 return self._fan(lanes, [_End(asked, way) for way in words.ways(block)])
@@ -124,8 +136,12 @@ class _Chart:
                 loose = self._sequence(always.blocks, [*loose, _End(guard, "in any case", "-.->")])
                 self._close()
                 return loose
-            case Scope(blocks=blocks) | Helper(blocks=blocks):
+            case Scope(blocks=blocks):
                 return self._inside(words.title(block), blocks, ends)
+            case Helper(blocks=blocks):
+                self._returns.append([])
+                loose = self._inside(words.title(block), blocks, ends)
+                return [*loose, *self._returns.pop()]  # a return in it goes on behind it
             case _:
                 assert_never(block)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,25 @@ def test_a_function_that_the_file_does_not_hold_any_more_is_refused(tmp_path: Pa
     other = load(tmp_path / "other.py", "async def body(): await a.run()\n")["body"]
     with pytest.raises(SourceMissing):
         extract(other, table_of(first), kind_of=kind_of, is_context=is_context)
+
+
+def test_in_mermaid_a_return_of_a_helper_goes_on_behind_it(tmp_path: Path) -> None:
+    text = "async def body(xs, ctx):\n    await helper(xs)\n    await b.run()\n\n"
+    text += "async def helper(xs):\n    if xs: return 1\n    await a.run()\n    return 2\n"
+    chart = mermaid(canvas(tmp_path, text))
+    names = {
+        label: name for name, label in re.findall(r'^ +(n\d+)\W+"?([\w ()]+)"?\W*$', chart, re.MULTILINE)
+    }
+    assert f"{names['return']} --> {names['b']}" in chart
+    assert f"{names['a']} --> {names['b']}" in chart
+
+
+def test_in_mermaid_what_a_block_hides_may_leave_the_loop(tmp_path: Path) -> None:
+    body = "while True:\n    async with asyncio.TaskGroup() as tg:\n        try: tg.create_task(a.run()); break\n"
+    chart = mermaid(drawn(tmp_path, f"{body}        finally: pass\nawait b.run()"))
+    name, *_ = re.findall(r'^ +(n\d+)\["b"\]$', chart, re.MULTILINE)
+    hidden, *_ = re.findall(r'^ +(n\d+)\[/"KSL103', chart, re.MULTILINE)
+    assert f"{hidden} --> {name}" in chart
 
 
 def test_mermaid_says_every_step_and_keeps_its_syntax_clear_of_labels(tmp_path: Path) -> None:
