@@ -7,15 +7,20 @@ from contextlib import AbstractAsyncContextManager as _AsyncManager
 
 # define
 from ksl.define.action import Action, ActionContext, action
+from ksl.define.agent import Agent, AgentResult, requires_approval
+from ksl.define.budget import Budget
 from ksl.define.context import Context, Hook
 from ksl.define.credential import Credential, Credentials, OAuth
 from ksl.define.credential import CredentialSource as _Source
 from ksl.define.cron import CronSource
 from ksl.define.delivery import Delivery
+from ksl.define.llm import prompt_llm
 from ksl.define.parallel import as_completed, bounded
 from ksl.define.poll import PollContext, PollSource
 from ksl.define.retry import Retry
 from ksl.define.seam import outside as _outside
+from ksl.define.thinking import Mind as _Mind
+from ksl.define.thinking import thinking as _thinking
 from ksl.define.webhook import WebhookSource
 from ksl.define.workflow import Workflow, workflow
 
@@ -48,9 +53,24 @@ def _project_credentials() -> _AsyncManager[_Source]:
 
 _outside.put(_project_credentials)  # what an action is given that a script runs
 
+
+def _agent_room() -> _Mind:
+    from ksl.agent.around import put_outside
+    from ksl.agent.mind import AgentMind
+    from ksl.runtime.agents import script_services
+
+    put_outside(script_services)
+    return AgentMind()
+
+
+_thinking.load = _agent_room  # loaded when a model is first asked
+
 __all__ = [
     "Action",
     "ActionContext",
+    "Agent",
+    "AgentResult",
+    "Budget",
     "Context",
     "Credential",
     "Credentials",
@@ -78,5 +98,7 @@ __all__ = [
     "action",
     "as_completed",
     "bounded",
+    "prompt_llm",
+    "requires_approval",
     "workflow",
 ]

@@ -56,6 +56,13 @@ class LimitSettings(msgspec.Struct, frozen=True):
 
 class ModelSettings(msgspec.Struct, frozen=True):
     default: str = ""  # "vendor/model-id"; empty: every call must name its own
+    # What the models of this project may be asked for in one day (UTC), all runs together; 0: no bound.
+    daily_tokens: int = 0
+    daily_usd: float = 0.0
+    daily_turns: int = 0
+    on_exceeded: Literal["raise", "hold"] = "raise"
+    # Servers that speak the OpenAI protocol, by the name that stands before the slash: base_url and api_key of each.
+    providers: dict[str, dict[str, str]] = {}
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True):

@@ -7,7 +7,9 @@ from typing import Any, cast
 from ksl.build.by_name import ByName
 from ksl.build.site import DefinitionKind
 from ksl.define.action import Action, ScopedAction
+from ksl.define.agent import Agent
 from ksl.define.context import Context
+from ksl.define.llm import prompt_llm
 from ksl.define.workflow import Workflow
 
 
@@ -19,6 +21,10 @@ def kind_of(value: object) -> tuple[DefinitionKind, str] | None:
             return ("action", cast("ScopedAction[..., Any]", value).action.slug)
         case Workflow():
             return ("workflow", value.slug)
+        case Agent():
+            return ("agent", value.slug)
+        case _ if value is prompt_llm:
+            return ("llm", "prompt-llm")
         case ByName():
             return (value.kind, value.slug)
         case _:

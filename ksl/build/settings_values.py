@@ -5,10 +5,12 @@ A reader raises ValueError with what it accepts, worded to follow "it takes".
 
 from __future__ import annotations
 
+import json
 import keyword
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from ksl.define.duration import DURATION_FORMS, SIZE_FORMS, parse_duration, parse_size
@@ -116,11 +118,54 @@ def _size(least: int, most: int, limit: str) -> Reader:
     return read
 
 
+def _amount(value: object) -> float:
+    if isinstance(value, str):  # from the environment
+        try:
+            value = float(value)
+        except ValueError:
+            value = -1
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:
+        raise ValueError("a number of dollars, and 0 for no bound")
+    return float(value)
+
+
+_PROVIDER = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def _providers(value: object) -> dict[str, dict[str, str]]:
+    """From the environment as JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    wanted = (
+        'tables like [models.providers.local] with base_url = "http://127.0.0.1:8080/v1" and maybe api_key'
+    )
+    if not isinstance(value, dict):
+        raise ValueError(wanted)
+    providers: dict[str, dict[str, str]] = {}
+    for name, given in cast("dict[str, Any]", value).items():
+        if not _PROVIDER.fullmatch(name) or name == "test" or not isinstance(given, dict):
+            raise ValueError(f"{wanted}; {name!r} is no name for one")
+        provider = cast("dict[str, Any]", given)
+        texts = all(isinstance(each, str) for each in provider.values())
+        if (
+            not texts
+            or not set(provider) <= {"base_url", "api_key"}
+            or not _is_base_url(provider.get("base_url", ""))
+        ):
+            raise ValueError(f"{wanted}; that of {name!r} does not fit")
+        providers[name] = {**provider, "base_url": provider["base_url"].rstrip("/")}
+    return providers
+
+
 _PORT = _whole(0, 65_535)
 _CONCURRENCY = _whole(1, 100_000)
 _BACKLOG = _whole(1, 10_000_000)
 _STEPS = _whole(1, 10_000_000)
-_WHOLE = (_PORT, _CONCURRENCY, _BACKLOG, _STEPS)
+_COUNT = _whole(0, 10**15)
+_WHOLE = (_PORT, _CONCURRENCY, _BACKLOG, _STEPS, _COUNT)
 
 READERS: dict[str, dict[str, Reader]] = {
     "project": {
@@ -144,6 +189,13 @@ READERS: dict[str, dict[str, Reader]] = {
         "payload": _size(1 << 10, 512 << 20, "512MiB"),
         "steps": _STEPS,
     },
-    "models": {"default": _text},
+    "models": {
+        "default": _text,
+        "daily_tokens": _COUNT,
+        "daily_usd": _amount,
+        "daily_turns": _COUNT,
+        "on_exceeded": _one_of("raise", "hold"),
+        "providers": _providers,
+    },
     "telemetry": {"otlp_endpoint": _url("http://127.0.0.1:4318", "nowhere")},
 }

@@ -21,6 +21,7 @@ from ksl.define.seam import current_run, frame_at, here, in_action, outside
 from ksl.define.slug import check_slug, slug_of, title_of
 from ksl.errors import ActionIsLeaf, MalformedDefinition
 from ksl.records.credential import Scope
+from ksl.records.model_use import ModelUse
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +49,8 @@ class ActionContext:
     workspace: Path | None = None
     credentials: Credentials = NO_CREDENTIALS
     cancelled: ThreadEvent = field(default_factory=ThreadEvent)
+    _use: ModelUse | None = field(default=None, repr=False)  # of models, by this attempt
+    _services: Any = field(default=None, repr=False)  # what ksl's own actions need of the server
     _report: Callable[[str, Mapping[str, Any]], None] = field(default=_quiet, repr=False)
 
     def progress(self, message: str, /, **fields: Any) -> None:
@@ -166,9 +169,10 @@ class Action(Generic[P, R]):
                 f"action {leaf} called {self.slug}.run(...). Actions are leaves: call the plain function "
                 f"({self.function.__name__}(...)) or make a workflow that runs both."
             )
-        return self._execute(self.arguments.encode(args, kwargs), pinned)
+        return self.execute(self.arguments.encode(args, kwargs), pinned)
 
-    async def _execute(self, data: bytes, pinned: Scope | None) -> R:
+    async def execute(self, data: bytes, pinned: Scope | None = None) -> R:
+        """Executes it now, outside any run, with an encoded input."""
         import asyncio
 
         context = outside_context(self.slug)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, Generic, Literal, TypeVar, cast, get_type_hints, overload
 
 from ksl.define.action import Duration
+from ksl.define.budget import Budget
 from ksl.define.codec import Codec, Json
 from ksl.define.context import Context
 from ksl.define.duration import parse_duration
@@ -35,6 +36,7 @@ class Workflow(Generic[I, O]):
         timeout: Duration | None = None,
         concurrency: int | None = None,
         subscription: Subscription | None = None,
+        budget: Budget | None = None,
     ) -> None:
         where = f"workflow {function.__qualname__}"
         if inspect.isasyncgenfunction(function):
@@ -59,6 +61,7 @@ class Workflow(Generic[I, O]):
         self.timeout_s = None if timeout is None else parse_duration(timeout)
         self.concurrency = concurrency
         self.subscription = subscription
+        self.budget = budget
         self.input_parameter, self.context_parameter = _parameters(function, where=where)
         self.input = Codec(self._input_hint, where=f"workflow {self.slug}, its input annotation", lazy=True)
         self.output = Codec(
@@ -166,12 +169,13 @@ def workflow(
     timeout: Duration | None = None,
     concurrency: int | None = None,
     subscription: Subscription | None = None,
+    budget: Budget | None = None,
 ) -> WorkflowDecorator: ...
 def workflow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a workflow of an `async def` function with at most one input and one `Context` parameter.
 
     `retry` is the run's own (default three attempts, 1 s doubling to 5 min), `timeout` bounds the whole run,
-    `concurrency` how many of its runs are advanced at once.
+    `concurrency` how many of its runs are advanced at once, `budget` what one run may have models do.
     """
     if function is None:
         return WorkflowDecorator(**options)

@@ -11,6 +11,7 @@ import msgspec
 from ksl.define.action import Action, ActionContext
 from ksl.define.credential import NO_CREDENTIALS, Credentials
 from ksl.records import CredentialUse, Scope
+from ksl.records.model_use import ModelUse
 
 
 class Result(msgspec.Struct):
@@ -23,6 +24,7 @@ class Result(msgspec.Struct):
     started_at_ms: int = 0
     finished_at_ms: int = 0
     uses: tuple[CredentialUse, ...] = ()  # of credentials, by the attempt
+    model_use: ModelUse | None = None
 
 
 class Attempt(msgspec.Struct, eq=False):

@@ -51,6 +51,7 @@ class Attempts:
         # and may put another action or another `done` in its place.
         self.call_later: CallLater = self._loop.call_later
         self.intercept: Callable[[Attempt], None] | None = None
+        self.services: object = None  # what ksl's own actions need of the server around
         self._threads: ThreadPoolExecutor | None = None
         self._gates: dict[str, Gate] = {}
         self.in_flight: dict[tuple[str, str], Attempt] = {}  # by run id and step id
@@ -327,6 +328,8 @@ class Attempts:
         result.started_at_ms = attempt.started_at_ms
         result.finished_at_ms = now_ms
         result.uses = attempt.uses
+        if attempt.context is not None:
+            result.model_use = attempt.context._use  # pyright: ignore[reportPrivateUsage]
         attempt.done(result)
         if self._idle is not None:
             self._tell_if_idle()
@@ -354,6 +357,7 @@ class Attempts:
             log=log,
             workspace=self._workspaces_root / attempt.run_id,
             credentials=attempt.credentials,
+            _services=self.services,
             _report=report,
         )
 

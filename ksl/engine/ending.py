@@ -16,6 +16,7 @@ from ksl.engine.halt import Halt
 from ksl.errors import (
     ActionIsLeaf,
     AuthorizationFailed,
+    BudgetExceeded,
     CredentialDamaged,
     CredentialNotNamed,
     ExtraMissing,
@@ -24,12 +25,18 @@ from ksl.errors import (
     KeyUnusable,
     KslError,
     MissingCredential,
+    ModelKeyMissing,
+    ModelRefused,
     NotEncodable,
+    OutputMisfit,
     PayloadTooLarge,
     RetryLater,
     RunStuck,
     RunTimedOut,
     StepInterrupted,
+    ToolCannotWait,
+    UnknownModel,
+    UnknownSession,
     WrongKey,
 )
 from ksl.records import Meta, RunStatus, TimerRow
@@ -55,6 +62,13 @@ _FINAL = (
     KeyUnusable,
     AuthorizationFailed,
     ExtraMissing,
+    UnknownModel,
+    ModelKeyMissing,
+    ModelRefused,
+    OutputMisfit,
+    BudgetExceeded,
+    ToolCannotWait,
+    UnknownSession,
 )
 _RETRY_LATER_ATTEMPTS = 10  # where the policy allows one attempt only
 _HALTS_MAX = 100  # a body that catches Halt that often is left as it is
@@ -77,6 +91,7 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
         kind="action",
         callee=call.callee,
         credentials=result.uses,
+        model_use=result.model_use,
     )
     error = result.error
     if error is None:

@@ -15,6 +15,7 @@ from ksl.log.memory_triggers import MemoryTriggers
 from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
 from ksl.log.selection import matches
+from ksl.log.sessions import MemorySessions
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits, WorkflowSize
 from ksl.records import FINISHED, CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
 
@@ -30,6 +31,7 @@ class MemoryStore:
         self._tables = _Tables()
         self._batches = 0
         self.credentials = MemoryCredentials()
+        self.sessions = MemorySessions()
         self.failed: asyncio.Future[KslError] = self._loop.create_future()
 
     def append(self, change: Change) -> None:

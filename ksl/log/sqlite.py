@@ -16,6 +16,7 @@ from ksl.log.credentials import StoredCredentials
 from ksl.log.mishaps import read_mishap
 from ksl.log.opening import Durability, open_reader, open_writer
 from ksl.log.reader import Reader
+from ksl.log.sessions import StoredSessions
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits
 from ksl.log.suspects import acquit, mark_closed
 from ksl.log.trigger_reader import TriggerReader
@@ -39,6 +40,7 @@ class SqliteStore:
         self._reader = Reader(reading, str(path))
         self.triggers = TriggerReader(self._reader, None if writer is None else writer.ask)
         self.credentials = StoredCredentials(self._reader.ask, None if writer is None else writer.ask)
+        self.sessions = StoredSessions(self._reader.ask, None if writer is None else writer.ask)
         self._suspects = suspects
         self._closed = False
         # The hot path of the product: the writer's own method, without a call in between.

@@ -19,6 +19,7 @@ from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, T
 
 if TYPE_CHECKING:
     from ksl.log.credentials import CredentialTables
+    from ksl.log.sessions import SessionTable
     from ksl.log.trigger_log import TriggerLog
 
 T = TypeVar("T")
@@ -139,6 +140,11 @@ class Store(Protocol):
     @property
     def credentials(self) -> CredentialTables:
         """Sealed: only `ksl.vault` can make anything of them."""
+        ...
+
+    @property
+    def sessions(self) -> SessionTable:
+        """Which prompts agents' sessions consist of."""
         ...
 
     def append(self, change: Change, /) -> None:

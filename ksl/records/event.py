@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from ksl.records.credential import CredentialUse
+from ksl.records.model_use import ModelUse
 
 EventType = Literal[
     "run_created",
@@ -53,6 +54,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     firing: str = ""  # and the firing's id
     skipped: int = 0  # and the ticks that it stands for beside its own
     credentials: tuple[CredentialUse, ...] = ()  # that the attempt was given
+    model_use: ModelUse | None = None  # by the attempt
     reopens: tuple[str, ...] = ()  # of a failed attempt of a run: the steps whose failure reached the top
 
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -43,6 +43,7 @@ from ksl.queue.timers import TimerLoop
 from ksl.records import FiringRow, HookRow, RunRow, Switch, TimerRow, Trigger
 from ksl.records.under_way import UnderWay
 from ksl.runtime.advancing import Advancing
+from ksl.runtime.agents import AgentServices
 from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.positions import position_json, stage_of
@@ -130,6 +131,8 @@ class Runtime:
             credentials=self._credentials,
             mask=self.redactor,
         )
+        self.agents = AgentServices(self, settings=settings, store=store, clock=clock)
+        self.engine.attempts.services = self.agents
         self._advancing = Advancing(self.engine, slots=self._slots, timers=self._timers, advances_all=serve)
         self._ends = Ends(store)
         self.engine.on_end = self._ended
@@ -243,6 +246,7 @@ class Runtime:
         await self.engine.loaded()
         for run in list(self.engine.live.values()):
             self.engine.discard(run)
+        await self.agents.close()
         self._watchdog.stop()
         if self._withdraw_vault is not None:
             self._withdraw_vault()
@@ -337,6 +341,15 @@ class Runtime:
     async def cancel(self, run_id: str, *, reason: str = "", by: str = "", force: bool = False) -> RunRow:
         self._advancing.touch(run_id)
         return await self._mending.cancel(run_id, reason=reason, by=by, force=force)
+
+    def give_up(self, run_id: str) -> None:
+        """Cancels a run that nobody waits for any more, in its own time."""
+
+        async def cancel() -> None:
+            with suppress(KslError):
+                await self.cancel(run_id, reason="the agent whose tool it was no longer waits for it", by="agent")
+
+        self._advancing.spawn(cancel())
 
     async def retry(self, run_id: str, *, by: str = "") -> RunRow:
         self._advancing.touch(run_id)

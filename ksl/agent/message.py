@@ -1,0 +1,63 @@
+"""Messages between an agent and a model, as plain JSON: the form that pydantic-ai writes and reads.
+
+A conversation is a list of requests (what the model is told) and responses (what it says), each with parts. Responses
+keep parts that ksl does not look at, such as a vendor's signed thoughts, since the vendor wants them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+Json = dict[str, Any]
+OUTPUT_TOOL = "final_result"  # the tool by which a model gives a structured answer
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    arguments: Any  # as the model wrote them: an object, or text that should be one
+
+    def object(self) -> Json:
+        """Errors: ValueError, in words for the model."""
+        value = self.arguments
+        if value is None or value == "":
+            return {}
+        if isinstance(value, str):
+            try:
+                value = msgspec.json.decode(value)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"the arguments are not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise ValueError("the arguments must be a JSON object")
+        return cast("Json", value)
+
+
+def user(text: str) -> Json:
+    return {"part_kind": "user-prompt", "content": text}
+
+
+def tool_return(call: ToolCall, content: Any) -> Json:
+    return {"part_kind": "tool-return", "tool_name": call.name, "content": content, "tool_call_id": call.id}
+
+
+def request(parts: Sequence[Json]) -> Json:
+    return {"kind": "request", "parts": list(parts)}
+
+
+def response(parts: Sequence[Json]) -> Json:
+    return {"kind": "response", "parts": list(parts)}
+
+
+def text_of(parts: Sequence[Json]) -> str:
+    return "".join(part["content"] for part in parts if part.get("part_kind") == "text")
+
+
+def calls_of(parts: Sequence[Json]) -> list[ToolCall]:
+    return [
+        ToolCall(part.get("tool_call_id") or f"call-{n}", part["tool_name"], part.get("args"))
+        for n, part in enumerate(parts)
+        if part.get("part_kind") == "tool-call"
+    ]

@@ -1,0 +1,59 @@
+"""What turns and tools need of the server around them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ksl.agent.models import Models
+
+if TYPE_CHECKING:
+    from ksl.agent.tool_set import ToolSet
+    from ksl.define.agent import Agent
+    from ksl.define.budget import Budget
+
+Json = dict[str, Any]
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A session with one more prompt in it."""
+
+    session_id: str
+    prompt: int  # its number in the session, from 1
+
+
+class Services(Protocol):
+    models: Models
+    folder: Path  # of the project
+    workspaces_root: Path
+
+    def tool_sets(self, agent: Agent) -> list[ToolSet]: ...
+
+    async def open_session(
+        self, *, session_id: str | None, agent: str, run_id: str, step: str, parent: str | None
+    ) -> Opened:
+        """Adds the prompt of a step to a session, or to a new one. For the same step it is always the same.
+
+        Errors: UnknownSession, SessionBusy.
+        """
+        ...
+
+    async def earlier(self, session_id: str, *, run_id: str, step: str) -> list[Json]:
+        """The messages of the session's prompts before that of the step, from the newest summary on."""
+        ...
+
+    async def check_budgets(
+        self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None
+    ) -> None:
+        """Whether one more turn may be made. `prompt` is the agent's step, None for `prompt_llm`.
+
+        Errors: BudgetExceeded; RetryLater after the run was held.
+        """
+        ...
+
+    def run_workflow(self, slug: str, input: bytes, *, key: str) -> Awaitable[Any]:
+        """A run of its own, found again by its key, and its output. Errors: ToolCannotWait, ToolFailed."""
+        ...

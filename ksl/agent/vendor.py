@@ -1,0 +1,173 @@
+"""A real model, asked through pydantic-ai. This module takes seconds to import."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any, cast
+
+import httpx
+from pydantic import ValidationError
+from pydantic_ai.exceptions import (
+    ModelAPIError,
+    ModelConnectionError,
+    ModelHTTPError,
+    UnexpectedModelBehavior,
+)
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+)
+from pydantic_ai.models import Model as PydanticModel
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
+
+from ksl.agent.message import OUTPUT_TOOL
+from ksl.agent.model import Question, Reply
+from ksl.agent.tool_set import ToolSpec
+from ksl.errors import ModelRefused, ModelUnavailable, RetryLater
+from ksl.records.model_use import ModelUse
+
+Json = dict[str, Any]
+_TRY_AGAIN = (408, 409, 425, 429)
+# Tried again by the step's own policy, where each attempt is told of.
+_SETTINGS = ModelSettings(max_retries=0, timeout=600.0)
+
+
+class VendorModel:
+    def __init__(self, kind: str, id: str, *, name: str, key: str, base_url: str | None) -> None:
+        self._name = name
+        self._kind = kind
+        self._id = id
+        self._model = _make(kind, id, key=key, base_url=base_url)
+
+    async def turn(self, question: Question) -> Reply:
+        messages = ModelMessagesTypeAdapter.validate_python(_with_instructions(question))
+        parameters = _parameters(question)
+        try:
+            if question.told is None:
+                response = await self._model.request(messages, _SETTINGS, parameters)
+            else:
+                response = await self._streamed(messages, parameters, question)
+        except ModelAPIError as error:
+            raise _told(error, self._name) from error
+        except (UnexpectedModelBehavior, ValidationError, json.JSONDecodeError, httpx.HTTPError) as error:
+            raise ModelUnavailable(
+                f"{self._name} answered what is not its protocol: {_first(error)}"
+            ) from error
+        return Reply(_parts(response), self._use(response))
+
+    async def close(self) -> None:
+        client: Any = getattr(self._model, "client", None)
+        close = getattr(client, "close", None)
+        if close is not None:
+            with contextlib.suppress(Exception):
+                await close()
+
+    async def _streamed(
+        self, messages: list[ModelMessage], parameters: ModelRequestParameters, question: Question
+    ) -> ModelResponse:
+        assert question.told is not None
+        async with cast("Any", self._model.request_stream(messages, _SETTINGS, parameters)) as stream:
+            async for event in stream:
+                if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+                    question.told(event.part.content)
+                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+                    question.told(event.delta.content_delta)
+            return cast("ModelResponse", stream.get())
+
+    def _use(self, response: ModelResponse) -> ModelUse:
+        return ModelUse(
+            model=self._name,
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+            usd=_price(response, self._kind, self._id),
+        )
+
+
+def _make(kind: str, id: str, *, key: str, base_url: str | None) -> PydanticModel:
+    match kind:
+        case "anthropic":
+            from pydantic_ai.models.anthropic import AnthropicModel
+            from pydantic_ai.providers.anthropic import AnthropicProvider
+
+            return AnthropicModel(id, provider=AnthropicProvider(api_key=key))
+        case "google":
+            from pydantic_ai.models.google import GoogleModel
+            from pydantic_ai.providers.google import GoogleProvider
+
+            return GoogleModel(id, provider=GoogleProvider(api_key=key))
+        case _:
+            from openai import AsyncOpenAI
+            from pydantic_ai.models.openai import OpenAIChatModel
+            from pydantic_ai.providers.openai import OpenAIProvider
+
+            client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0)
+            return OpenAIChatModel(id, provider=OpenAIProvider(openai_client=client))
+
+
+def _with_instructions(question: Question) -> list[Json]:
+    messages = [dict(message) for message in question.messages]
+    if question.instructions:
+        for message in messages:
+            if message["kind"] == "request":
+                message["instructions"] = question.instructions
+    return messages
+
+
+def _parameters(question: Question) -> ModelRequestParameters:
+    tools = [_definition(tool) for tool in question.tools]
+    if question.output is None:
+        return ModelRequestParameters(function_tools=tools)
+    answer = ToolSpec(OUTPUT_TOOL, "The final answer, given when everything else is done.", question.output)
+    return ModelRequestParameters(
+        function_tools=tools,
+        output_mode="tool",
+        output_tools=[_definition(answer, kind="output")],
+        allow_text_output=False,
+    )
+
+
+def _definition(tool: ToolSpec, kind: Any = "function") -> ToolDefinition:
+    return ToolDefinition(
+        name=tool.name, description=tool.description, parameters_json_schema=tool.schema, kind=kind
+    )
+
+
+def _parts(response: ModelResponse) -> list[Json]:
+    (dumped,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
+    return [{key: value for key, value in part.items() if value is not None} for part in dumped["parts"]]
+
+
+def _price(response: ModelResponse, kind: str, id: str) -> float | None:
+    try:
+        from genai_prices import calc_price
+
+        return float(calc_price(cast("Any", response.usage), id, provider_id=kind).total_price)
+    except (ImportError, LookupError, ValueError):
+        return None
+
+
+def _told(error: ModelAPIError, name: str) -> Exception:
+    said = f"{name}: {_first(error)}"
+    status = error.status_code if isinstance(error, ModelHTTPError) else None
+    if status is not None and status not in _TRY_AGAIN and status < 500:
+        return ModelRefused(
+            f"{said} The request would be refused again; put right what it names (the model's id, the key, the "
+            "request) and retry the run."
+        )
+    if error.retry_after is not None:
+        return RetryLater(said, after=error.retry_after)
+    kind = "could not be reached" if isinstance(error, ModelConnectionError) else "is not available"
+    return ModelUnavailable(f"{name} {kind}: {_first(error)}")
+
+
+def _first(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 500 else f"{text[:500]}..."

@@ -1,0 +1,202 @@
+"""Agents: workers that a model leads, with tools from a fixed list."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, cast, overload
+
+import msgspec
+
+from ksl.define.action import Action, ScopedAction
+from ksl.define.budget import Budget
+from ksl.define.duration import parse_duration
+from ksl.define.seam import frame_at, here
+from ksl.define.slug import check_slug, title_of
+from ksl.define.thinking import Asked, thinking
+from ksl.define.tool_source import ToolSource
+from ksl.define.workflow import Workflow
+from ksl.errors import MalformedDefinition
+from ksl.records.model_use import ModelUse
+
+T = TypeVar("T")
+
+
+class AgentResult(msgspec.Struct, Generic[T], frozen=True):
+    """What a prompt came to. `output` is None where no type was asked for; `usage` counts recorded turns once, with
+    those of agents used as tools."""
+
+    text: str
+    output: T
+    session_id: str
+    usage: ModelUse
+
+
+class ApprovedTool:
+    """A tool whose every call waits for a person. Made by `requires_approval`."""
+
+    def __init__(self, tool: Any, *, timeout_s: float | None) -> None:
+        self.tool = tool
+        self.timeout_s = timeout_s
+
+    def __repr__(self) -> str:
+        return f"<{self.tool!r}, approved>"
+
+
+Tool = Action[..., Any] | ScopedAction[..., Any] | Workflow[Any, Any] | "Agent" | ApprovedTool | ToolSource
+
+
+def requires_approval(
+    tool: Action[..., Any] | ScopedAction[..., Any] | Workflow[Any, Any] | Agent,
+    *,
+    timeout: str | float | timedelta | None = None,
+) -> ApprovedTool:
+    """The tool, with each call waiting on a hook until a person allows it. A refusal, or nobody's answer within
+    `timeout`, goes back to the model as a message. Works where the agent's step is part of a run."""
+    if not isinstance(tool, Action | ScopedAction | Workflow | Agent):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise MalformedDefinition(f"requires_approval({tool!r}): it takes an action, a workflow or an agent.")
+    return ApprovedTool(tool, timeout_s=None if timeout is None else parse_duration(timeout))
+
+
+class Agent:
+    """An LLM worker. `.prompt(...)` inside a run is a durable step: each turn of the model and each call of a tool is
+    recorded below it."""
+
+    def __init__(
+        self,
+        slug: str,
+        *,
+        model: str | None = None,
+        system_prompt: str = "",
+        tools: Sequence[Any] = (),
+        skills: Sequence[str] = (),
+        sandbox: ToolSource | None = None,
+        memory: bool = True,
+        max_steps: int = 100,
+        budget: Budget | None = None,
+        compact_at: int | None = 100_000,
+        name: str | None = None,
+        description: str = "",
+    ) -> None:
+        """`model` None: the setting models.default. `max_steps` bounds the turns of one prompt. At `compact_at` tokens
+        of context the conversation is summed up, and the model goes on from the summary; None: never."""
+        self.where = f"agent {slug}"
+        self.slug = check_slug(slug, where=self.where)
+        self.name = name or title_of(slug)
+        self.description = description
+        self.model = model
+        self.system_prompt = system_prompt
+        self.skills = tuple(skills)
+        self.sandbox = sandbox
+        self.memory = memory
+        self.budget = budget
+        if max_steps < 1:
+            raise MalformedDefinition(
+                f"{self.where}: max_steps={max_steps} leaves it no turn; it starts at 1."
+            )
+        if compact_at is not None and compact_at < 1_000:
+            raise MalformedDefinition(f"{self.where}: compact_at={compact_at}; it starts at 1000 tokens.")
+        self.max_steps = max_steps
+        self.compact_at = compact_at
+        self.tools: tuple[Any, ...] = tuple(tools)
+        self._check_tools()
+
+    def __repr__(self) -> str:
+        return f"<agent {self.slug}>"
+
+    @overload
+    def prompt(
+        self, message: str, *, output: None = None, session: str | None = None
+    ) -> Coroutine[Any, Any, AgentResult[None]]: ...
+    @overload
+    def prompt(
+        self, message: str, *, output: type[T], session: str | None = None
+    ) -> Coroutine[Any, Any, AgentResult[T]]: ...
+    @overload
+    def prompt(
+        self, message: str, *, output: Any, session: str | None = None
+    ) -> Coroutine[Any, Any, AgentResult[Any]]: ...
+    def prompt(
+        self, message: str, *, output: Any = None, session: str | None = None
+    ) -> Coroutine[Any, Any, AgentResult[Any]]:
+        """Gives the agent something to do, and waits until it is done.
+
+        `output` is the type of `result.output`; `session` continues an earlier conversation. Outside a run, and in an
+        action, it runs at once and nothing is recorded; it has no earlier conversation then.
+        """
+        if not isinstance(message, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise MalformedDefinition(f"{self.where}: prompt() takes a text, not {type(message).__name__}.")
+        asked = Asked(message, session, *(() if output is None else (_schema(output),)))
+        run = here.run
+        if run is None:
+            return self._at_once(asked, output)
+        body = thinking.mind.body(self, asked, output)
+        decode = Decoding(output)
+        called = run.inside(self.slug, msgspec.json.encode(asked), decode, body, frame_at(1))
+        return cast("Coroutine[Any, Any, AgentResult[Any]]", called)
+
+    async def _at_once(self, asked: Asked, output: Any) -> AgentResult[Any]:
+        return Decoding(output)(await thinking.mind.at_once(self, asked, output))
+
+    def _check_tools(self) -> None:
+        named: dict[str, Any] = {}
+        for tool in self.tools:
+            bare = tool.tool if isinstance(tool, ApprovedTool) else tool
+            if isinstance(bare, ToolSource):
+                continue
+            if not isinstance(bare, Action | ScopedAction | Workflow | Agent):
+                raise MalformedDefinition(
+                    f"{self.where}: tools=[...] takes actions, workflows, agents and tool sources, not {bare!r}."
+                )
+            slug = tool_slug(bare)
+            if (
+                named.setdefault(slug, bare) is not bare
+                or sum(tool_slug(each) == slug for each in named.values()) > 1
+            ):
+                raise MalformedDefinition(f"{self.where}: tools=[...] has two of the name {slug!r}.")
+
+
+class Decoding:
+    """An agent's stored result, for the author."""
+
+    def __init__(self, output: Any) -> None:
+        self._output = output
+
+    def __call__(self, data: bytes) -> AgentResult[Any]:
+        stored = msgspec.json.decode(data, type=StoredResult)
+        if self._output is None:
+            value = None
+        else:
+            value = codec_of(self._output).decode(bytes(stored.output))
+        return AgentResult(stored.text, value, stored.session_id, stored.usage)
+
+
+class StoredResult(msgspec.Struct):
+    text: str
+    output: msgspec.Raw
+    session_id: str
+    usage: ModelUse
+
+
+def tool_slug(tool: Any) -> str:
+    return cast("ScopedAction[..., Any]", tool).action.slug if isinstance(tool, ScopedAction) else tool.slug
+
+
+_codecs: dict[Any, Any] = {}
+
+
+def codec_of(output: Any) -> Any:
+    """The `Codec` of an output annotation, made once where the annotation can be a key."""
+    from ksl.define.codec import Codec
+
+    try:
+        codec = _codecs.get(output)
+    except TypeError:
+        return Codec(output, where="the output of a prompt")
+    if codec is None:
+        codec = _codecs[output] = Codec(output, where="the output of a prompt")
+    return codec
+
+
+def _schema(output: Any) -> Any:
+    return codec_of(output).schema()

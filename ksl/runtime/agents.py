@@ -1,0 +1,237 @@
+"""What agents need of a server: sessions, budgets, workflows that run as tools."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ksl.agent.models import Models, Provider
+from ksl.agent.services import Opened
+from ksl.agent.tool_set import ToolError, ToolSet
+from ksl.agent.tools import tool_sets
+from ksl.agent.transcript import answered, transcript
+from ksl.errors import FatalError, NotAProject, SessionBusy, ToolCannotWait, UnknownSession
+from ksl.log.sessions import SessionTable
+from ksl.records import FINISHED, RunRow, RunStatus
+from ksl.records.session import PromptRow
+from ksl.runtime.spending import Spending
+
+if TYPE_CHECKING:
+    from ksl.build.config import Settings
+    from ksl.define.agent import Agent
+    from ksl.define.budget import Budget
+    from ksl.engine.host import Clock
+    from ksl.log.store import Store
+    from ksl.runtime.runtime import Runtime
+
+Json = dict[str, Any]
+_ENDED = ("step_completed", "step_failed", "step_cancelled")
+
+
+class AgentServices:
+    """`agent.services.Services` of a server."""
+
+    def __init__(self, runtime: Runtime, *, settings: Settings, store: Store, clock: Clock) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._clock = clock
+        self.folder = settings.folder
+        self.workspaces_root = settings.data_folder / "workspaces"
+        self.models = models_of(settings, os.environ)
+        self._tool_sets: dict[str, list[ToolSet]] = {}
+        self._spending = Spending(runtime, settings=settings, store=store, clock=clock)
+        self._task: asyncio.Future[Any] | None = None  # that adds them
+        self._adding: list[tuple[PromptRow, asyncio.Future[PromptRow]]] = []  # for the next commit
+
+    def tool_sets(self, agent: Agent) -> list[ToolSet]:
+        made = self._tool_sets.get(agent.slug)
+        if made is None:
+            made = self._tool_sets[agent.slug] = tool_sets(agent, folder=self.folder)
+        return made
+
+    async def open_session(
+        self, *, session_id: str | None, agent: str, run_id: str, step: str, parent: str | None
+    ) -> Opened:
+        before: list[PromptRow] = []
+        if session_id is not None:
+            before = await self._sessions.prompts(session_id)
+            self._raise_if_not(before, session_id, agent)
+            before = [row for row in before if (row.run_id, row.step) != (run_id, step)]
+            await self._raise_if_busy(before)
+        else:
+            session_id = session_id_of(run_id, step)
+        row = PromptRow(session_id, agent, run_id, step, parent, self._clock.now_ms())
+        stored = await self._add(row)
+        return Opened(stored.session_id, 1 + sum(each.id < stored.id for each in before))
+
+    async def earlier(self, session_id: str, *, run_id: str, step: str) -> list[Json]:
+        prompts = await self._sessions.prompts(session_id)
+        place = next((row.id for row in prompts if (row.run_id, row.step) == (run_id, step)), None)
+        messages: list[Json] = []
+        for row in reversed([each for each in prompts if place is None or each.id < place]):
+            said = transcript(await self._store.events(row.run_id), row.step, summed_up=True)
+            messages = answered(said.messages) + messages
+            if not said.is_whole:
+                break
+        return messages
+
+    async def check_budgets(
+        self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None
+    ) -> None:
+        await self._spending.check(agent_budget, run_id=run_id, step=step, prompt=prompt)
+
+    async def run_workflow(self, slug: str, input: bytes, *, key: str) -> Any:
+        key = f"tool-{hashlib.sha256(key.encode()).hexdigest()[:40]}"
+        started = await self._runtime.start(slug, input, trigger="agent", idempotency_key=key, by="agent")
+        run_id = started.run.run_id
+        try:
+            row = await self._runtime.settled(run_id, timeout_s=None)
+        except asyncio.CancelledError:
+            if not self._runtime.engine.stopping:
+                self._runtime.give_up(run_id)
+            raise
+        return await self._output(row)
+
+    async def close(self) -> None:
+        for sets in self._tool_sets.values():
+            for tool_set in sets:
+                await tool_set.close()
+        await self.models.close()
+
+    @property
+    def _sessions(self) -> SessionTable:
+        return self._store.sessions
+
+    async def _add(self, row: PromptRow) -> PromptRow:
+        """Many that come together share a commit."""
+        answer: asyncio.Future[PromptRow] = asyncio.get_running_loop().create_future()
+        self._adding.append((row, answer))
+        if len(self._adding) == 1:
+            asyncio.get_running_loop().call_soon(self._add_soon)
+        return await answer
+
+    def _add_soon(self) -> None:
+        adding, self._adding = self._adding, []
+        task = self._task = asyncio.ensure_future(self._sessions.add([row for row, _ in adding]))
+
+        def done(task: asyncio.Future[list[PromptRow]]) -> None:
+            error = task.exception()
+            for n, (_, answer) in enumerate(adding):
+                if answer.done():
+                    continue
+                if error is None:
+                    answer.set_result(task.result()[n])
+                else:
+                    answer.set_exception(error)
+
+        task.add_done_callback(done)
+
+    def _raise_if_not(self, prompts: list[PromptRow], session_id: str, agent: str) -> None:
+        if not prompts:
+            raise UnknownSession(
+                f'there is no session "{session_id}", or its runs were deleted by retention. `ksl sessions list` '
+                "shows the sessions there are."
+            )
+        if prompts[0].agent != agent:
+            raise UnknownSession(
+                f'session "{session_id}" is one of agent {prompts[0].agent}, not of {agent}. Nothing was asked.'
+            )
+
+    async def _raise_if_busy(self, prompts: list[PromptRow]) -> None:
+        """Errors: SessionBusy."""
+        if not prompts:
+            return
+        newest = prompts[-1]
+        await self._store.flush()
+        run = await self._store.run(newest.run_id)
+        if run is None or run.status in FINISHED:
+            return
+        for event in reversed(await self._store.events(newest.run_id)):
+            if event.step == newest.step and event.type in _ENDED:
+                return
+        raise SessionBusy(
+            f"session {newest.session_id} is answering another prompt, step {newest.step} of run "
+            f"{newest.run_id}. This one waits its turn."
+        )
+
+    async def _output(self, row: RunRow) -> Any:
+        _, last = (await self._store.ends([row.run_id]))[row.run_id]
+        if row.status is RunStatus.SUCCEEDED:
+            return msgspec.json.decode(last.data or b"null")
+        if row.status is RunStatus.CANCELLED:
+            raise ToolError(f"run {row.run_id} of workflow {row.workflow} was cancelled")
+        error: Json = msgspec.json.decode(last.data or b"{}")
+        if error.get("type") == "ToolCannotWait":
+            raise ToolCannotWait(str(error.get("message")))
+        raise ToolError(
+            f"run {row.run_id} of workflow {row.workflow} failed: {error.get('type')}: {error.get('message')}"
+        )
+
+
+class ScriptServices:
+    """`agent.services.Services` of a script or a test that runs no workflow: nothing is recorded."""
+
+    def __init__(self, settings: Settings | None) -> None:
+        self.folder = Path.cwd() if settings is None else settings.folder
+        root = self.folder / ".ksl" if settings is None else settings.data_folder
+        self.workspaces_root = root / "workspaces"
+        self.models = (
+            Models(folder=self.folder, env=os.environ)
+            if settings is None
+            else models_of(settings, os.environ)
+        )
+
+    def tool_sets(self, agent: Agent) -> list[ToolSet]:
+        return tool_sets(agent, folder=self.folder)
+
+    async def open_session(
+        self, *, session_id: str | None, agent: str, run_id: str, step: str, parent: str | None
+    ) -> Opened:
+        if session_id is not None:
+            raise FatalError(
+                f"agent {agent} was asked outside a run to go on with session {session_id}. Sessions are kept by "
+                "runs: prompt the agent in a workflow, or with `ksl agents prompt`."
+            )
+        return Opened(f"unrecorded-{os.urandom(8).hex()}", 1)
+
+    async def earlier(self, session_id: str, *, run_id: str, step: str) -> list[Json]:
+        return []
+
+    async def check_budgets(
+        self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None
+    ) -> None:
+        return None
+
+    async def run_workflow(self, slug: str, input: bytes, *, key: str) -> Any:
+        raise FatalError(
+            f"workflow {slug} is a tool here, and only a server can start its runs. Prompt the agent in a run."
+        )
+
+
+def script_services() -> ScriptServices:
+    """Of the project around the current folder, if there is one."""
+    from ksl.build.config import find_project, load_settings
+
+    try:
+        return ScriptServices(load_settings(find_project(Path.cwd()), os.environ))
+    except NotAProject:
+        return ScriptServices(None)
+
+
+def models_of(settings: Settings, env: Mapping[str, str]) -> Models:
+    providers = {
+        name: Provider(base_url=given["base_url"], api_key=given.get("api_key", ""))
+        for name, given in settings.models.providers.items()
+    }
+    return Models(folder=settings.folder, default=settings.models.default, providers=providers, env=env)
+
+
+def session_id_of(run_id: str, step: str) -> str:
+    """Of a session that begins with this step: the same whenever it is asked."""
+    return f"ses_{hashlib.sha256(f'{run_id}/{step}'.encode()).hexdigest()[:20]}"
