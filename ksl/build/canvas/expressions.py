@@ -44,6 +44,8 @@ class Expressions(ABC):
                 return self._call(node, awaited=False)
             case ast.IfExp() | ast.BoolOp():
                 return self._choice(node, awaited=False)
+            case ast.Compare(comparators=[_, _, *_]):
+                return self._chain(node)
             case ast.Lambda():
                 return [*self.draft.hide("KSL004", [node], self.frame, node)]
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
@@ -95,15 +97,16 @@ class Expressions(ABC):
                 return self._gather(node)
             case "bounded":
                 return self._bounded(node)
-            case "wait_for" if node.args:
-                limit = [*node.args[1:], *(word.value for word in node.keywords)]
+            case "wait_for":
+                waited, *limit = _given(node, "fut")
                 before = self._all(limit)
-                inside = self.awaited(node.args[0])
-                text = ", ".join(unparsed(each) for each in limit)
+                inside = self.awaited(waited) if waited is not None else []
+                text = ", ".join(unparsed(each) for each in limit if each is not None)
                 scope = [Scope(f"timeout {text}", tuple(inside), Range.of(node))] if inside else []
                 return [*before, *scope]
-            case "shield" if node.args:
-                return self.awaited(node.args[0])
+            case "shield":
+                only, *_ = _given(node, "arg")
+                return self.awaited(only) if only is not None else []
             case "wait":
                 return [*self.draft.hide("KSL113", [node], self.frame, node)]
             case "detached":
@@ -198,12 +201,12 @@ class Expressions(ABC):
             yield arg
 
     def _bounded(self, node: ast.Call) -> list[Block]:
-        limit = unparsed(node.args[0]) if node.args else "?"
-        items = node.args[1] if len(node.args) > 1 else None
+        most, items, *others = _given(node, "n", "awaitables")
+        limit = unparsed(most) if most is not None else "?"
         if isinstance(items, ast.Name):
             items = self.frame.stored.pop(items.id, items)
         lanes: list[Lane] = []
-        before = self.value(node.args[0]) if node.args else []
+        before = self.value(most)
         match items:
             case ast.List(elts=elements) | ast.Tuple(elts=elements) if not _starred(elements):
                 for item in elements:
@@ -217,9 +220,7 @@ class Expressions(ABC):
                 if blocks := self.awaited(item):
                     lanes.append(Lane(label, tuple(blocks), Range.of(items)))
             case _:
-                nodes = [*node.args[1:], *(word.value for word in node.keywords)]
-                if items is not None:
-                    nodes.append(items)
+                nodes = [each for each in (items, *others) if each is not None]
                 return [*before, *self.draft.hide("KSL103", nodes, self.frame, node)]
         return [*before, *parallel("bounded", f"at most {limit} at once", lanes, node)]
 
@@ -241,6 +242,19 @@ class Expressions(ABC):
             taken = Lane("", (*drawn[index], *inside), Range.of(others[index]))
             around = Lane("else", (), Range.of(node.values[index]))
             inside = tuple(decision(label, "expression", [taken, around], node))
+        return [*before, *inside]
+
+    def _chain(self, node: ast.Compare) -> list[Block]:
+        """`a < b < c` asks for c only where a is below b."""
+        first, second, *others = node.left, *node.comparators
+        before = [*self.value(first), *self.value(second)]
+        inside: tuple[Block, ...] = ()
+        drawn = [self.value(other) for other in others]
+        for index in range(len(others) - 1, -1, -1):
+            asked = ast.Compare(node.left, node.ops[: index + 1], node.comparators[: index + 1])
+            taken = Lane("", (*drawn[index], *inside), Range.of(others[index]))
+            around = Lane("else", (), Range.of(node))
+            inside = tuple(decision(unparsed(asked), "expression", [taken, around], node))
         return [*before, *inside]
 
     def _comprehension(
@@ -286,6 +300,14 @@ def parallel(
     if form != "bounded" and len(lanes) == 1 and len(only) == 1 and isinstance(only[0], Opaque):
         return [*only]
     return [Parallel(form, label, tuple(lanes), collects_errors, Range.of(node))]
+
+
+def _given(node: ast.Call, *names: str) -> list[ast.expr | None]:
+    """The arguments of these names, by place or by name, and then the others. None for one that is not there."""
+    by_name = {word.arg: word.value for word in node.keywords}
+    placed = [node.args[n] if n < len(node.args) else by_name.get(name) for n, name in enumerate(names)]
+    rest = [*node.args[len(names) :], *(word.value for word in node.keywords if word.arg not in names)]
+    return [*placed, *rest]
 
 
 def _for(target: ast.expr, iterable: ast.expr) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ksl.build.canvas.blocks import Block, Lane, Range, ends
@@ -27,16 +27,13 @@ def group_lanes(
     body: list[Block] = []
     for statement in node.body:
         tasks = _tasks(drawing, statement)
-        if tasks is None and isinstance(statement, ast.If) and _only_tasks(drawing, statement):
-            blocks = _conditional(drawing, statement)
-            if blocks:
-                lanes.append(Lane("", tuple(blocks), Range.of(statement)))
-            continue
         if tasks is None and _makes_tasks(drawing, statement):
-            # How many there will be, only the run knows.
-            hidden = drawing.draft.hide("KSL103", [statement], drawing.frame, statement)
-            if hidden:
-                lanes.append(Lane("", (*hidden,), Range.of(statement)))
+            if isinstance(statement, ast.If | ast.Match) and _only_tasks(drawing, statement):
+                made = _conditional(drawing, statement)
+            else:  # how many there will be, only the run knows
+                made = drawing.draft.hide("KSL103", [statement], drawing.frame, statement)
+            if made:
+                lanes.append(Lane("", tuple(made), Range.of(statement)))
             continue
         if tasks is None:
             body += drawing.statement(statement)
@@ -51,52 +48,74 @@ def group_lanes(
     return parallel("task group", "", lanes, node)
 
 
-def _makes_tasks(drawing: Statements, statement: ast.stmt) -> bool:
+def _tasks(drawing: Statements, statement: ast.stmt) -> list[ast.expr] | None:
+    """The coroutines of a statement that makes a task of each and runs no other step; None for another one."""
+    targets: list[ast.expr] = []
+    match statement:
+        case ast.Expr(value=value):
+            pass
+        case ast.Assign(targets=targets, value=value):
+            pass
+        case (
+            ast.AugAssign(target=target, value=value)
+            | ast.AnnAssign(target=target, value=ast.expr() as value)
+        ):
+            targets = [target]
+        case _:
+            return None
+    if any(map(drawing.asks_a_step, targets)):
+        return None
+    return _made(drawing, value) or None
+
+
+def _made(drawing: Statements, node: ast.AST) -> list[ast.expr] | None:
+    """None where the tasks are not made once each, or where a step runs besides."""
+    match node:
+        case ast.Call() if form_of(node, drawing.frame) == "task":
+            given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "coro")]
+            options = [*node.args[1:], *(word.value for word in node.keywords if word.arg != "coro")]
+            plain = len(given) == 1 and not isinstance(given[0], ast.Starred)
+            return given if plain and not any(map(drawing.asks_a_step, options)) else None
+        case ast.expr() if not _makes_tasks(drawing, node):
+            return None if drawing.asks_a_step(node) else []
+        case ast.Call() if drawing.draft.site(node) is not None:
+            return None
+        case (
+            ast.Call() | ast.keyword() | ast.Attribute() | ast.Subscript() | ast.NamedExpr() | ast.Starred()
+            | ast.List() | ast.Tuple() | ast.Dict() | ast.Await()
+        ):  # fmt: skip
+            parts = [_made(drawing, each) for each in ast.iter_child_nodes(node)]
+            found = [part for part in parts if part is not None]
+            return [task for part in found for task in part] if len(found) == len(parts) else None
+        case ast.expr_context():
+            return []
+        case _:
+            return None
+
+
+def _makes_tasks(drawing: Statements, node: ast.AST) -> bool:
     return any(
-        isinstance(node, ast.Call) and form_of(node, drawing.frame) == "task" for node in ast.walk(statement)
+        isinstance(each, ast.Call) and form_of(each, drawing.frame) == "task" for each in ast.walk(node)
     )
 
 
-def _tasks(drawing: Statements, statement: ast.stmt) -> list[ast.expr] | None:
-    """The coroutines of a statement that makes tasks and does nothing else; None for another statement."""
-    match statement:
-        case ast.Expr(value=value) | ast.Assign(value=value) | ast.AugAssign(value=value):
-            made = _made(drawing, value)
-        case ast.AnnAssign(value=ast.expr() as value):
-            made = _made(drawing, value)
-        case _:
-            return None
-    return made
-
-
-def _made(drawing: Statements, value: ast.expr) -> list[ast.expr] | None:
-    match value:
-        case ast.Call(args=[coroutine, *_]) if form_of(value, drawing.frame) == "task":
-            options = [*value.args[1:], *(word.value for word in value.keywords)]
-            plain = not isinstance(coroutine, ast.Starred) and not any(map(drawing.asks_a_step, options))
-            return [coroutine] if plain else None
-        case ast.List(elts=items) | ast.Tuple(elts=items) if items:
-            each = [_made(drawing, item) for item in items]
-            found = [tasks for tasks in each if tasks is not None]
-            return [task for tasks in found for task in tasks] if len(found) == len(each) else None
-        case _:
-            return None
-
-
-def _only_tasks(drawing: Statements, node: ast.If) -> bool:
-    if drawing.asks_a_step(node.test):
-        return False
-    branches = [*node.body, *node.orelse]
-    return any(_tasks(drawing, each) for each in branches) and all(
+def _only_tasks(drawing: Statements, node: ast.If | ast.Match) -> bool:
+    match node:
+        case ast.If(test=test, body=body, orelse=others):
+            asked, branches = [test], [*body, *others]
+        case ast.Match(subject=subject, cases=cases):
+            asked = [subject, *(case.guard for case in cases if case.guard is not None)]
+            branches = [statement for case in cases for statement in case.body]
+    return not any(map(drawing.asks_a_step, asked)) and all(
         _tasks(drawing, each) is not None
-        or (isinstance(each, ast.If) and _only_tasks(drawing, each))
-        or not drawing.draft.reached.below([each], drawing.frame)
+        or (isinstance(each, ast.If | ast.Match) and _only_tasks(drawing, each))
+        or not (_makes_tasks(drawing, each) or drawing.draft.reached.below([each], drawing.frame))
         for each in branches
     )
 
 
-def _conditional(drawing: Statements, node: ast.If) -> list[Block]:
-    def way(statements: list[ast.stmt], label: str) -> Lane:
+def _conditional(drawing: Statements, node: ast.If | ast.Match) -> list[Block]:
+    def way(statements: Sequence[ast.stmt]) -> tuple[Block, ...]:
         blocks: list[Block] = []
         lanes: list[Lane] = []
         for statement in statements:
@@ -104,7 +123,7 @@ def _conditional(drawing: Statements, node: ast.If) -> list[Block]:
             if tasks is None:
                 blocks += (
                     _conditional(drawing, statement)
-                    if isinstance(statement, ast.If)
+                    if isinstance(statement, ast.If | ast.Match)
                     else drawing.statement(statement)
                 )
                 continue
@@ -112,10 +131,13 @@ def _conditional(drawing: Statements, node: ast.If) -> list[Block]:
                 if made := drawing.awaited(task):
                     lanes.append(Lane("", tuple(made), Range.of(task)))
         if len(lanes) == 1:
-            blocks = [*lanes[0].blocks, *blocks]
-        else:
-            blocks = [*parallel("task group", "", lanes, node), *blocks]
-        return Lane(label, tuple(blocks), Range.of(statements[0] if statements else node))
+            return (*lanes[0].blocks, *blocks)
+        return (*parallel("task group", "", lanes, node), *blocks)
 
-    lanes = [way(node.body, unparsed(node.test)), way(node.orelse, "else")]
-    return decision(unparsed(node.test), "if", lanes, node)
+    match node:
+        case ast.Match(subject=subject):
+            return decision(unparsed(subject), "match", drawing.case_lanes(node, way), node)
+        case ast.If(test=test, body=body, orelse=others):
+            at = Range.of(others[0]) if others else Range.of(node)
+            taken = Lane(unparsed(test), way(body), Range.of(body[0]))
+            return decision(unparsed(test), "if", [taken, Lane("else", way(others), at)], node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ksl.build.canvas.blocks import (
@@ -189,6 +189,12 @@ class Statements(Expressions):
 
     def _match(self, node: ast.Match) -> list[Block]:
         before = self.value(node.subject)
+        lanes = self.case_lanes(node, self.block)
+        return [*before, *decision(unparsed(node.subject), "match", lanes, node)]
+
+    def case_lanes(
+        self, node: ast.Match, block: Callable[[Sequence[ast.stmt]], tuple[Block, ...]]
+    ) -> list[Lane]:
         lanes: list[Lane] = []
         for case in node.cases:
             guard = case.guard
@@ -199,12 +205,12 @@ class Statements(Expressions):
             label = "else" if pattern == "_" else pattern
             if guard is not None:
                 label += f" if {unparsed(guard)}"
-            lanes.append(Lane(label, (*asked, *self.block(case.body)), _span(case.body)))
+            lanes.append(Lane(label, (*asked, *block(case.body)), _span(case.body)))
         last = node.cases[-1]
         takes_all = isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
         if not takes_all or last.guard is not None:
             lanes.append(Lane("no match", (), Range.of(node)))
-        return [*before, *decision(unparsed(node.subject), "match", lanes, node)]
+        return lanes
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> list[Block]:
         before: list[Block] = []

@@ -82,7 +82,7 @@ def _diagnostic(rule: Rule, finding: Finding, *, file: str, lines: Lines) -> Dia
         file=file,
         line=line,
         col=lines.column(line, node.col_offset),
-        code=rule.code,
+        code=finding.code or rule.code,
         severity=finding.severity or rule.severity,
         end_line=end_line,
         end_col=lines.column(end_line, node.end_col_offset or node.col_offset),

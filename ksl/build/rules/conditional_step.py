@@ -50,6 +50,8 @@ async def order(amount: int) -> str:
                         decides = parent
                     case ast.BoolOp() if child is not parent.values[0]:
                         decides = parent
+                    case ast.Compare(comparators=[_, *others]) if child in others:
+                        decides = parent
                     case ast.stmt():
                         break
                     case _:

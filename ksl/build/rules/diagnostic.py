@@ -12,12 +12,13 @@ Severity = Literal["error", "warning", "information"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule's own words about a node. Without a severity it has that of the rule."""
+    """A rule's own words about a node. Without a severity it has that of the rule, and so with the code."""
 
     node: ast.AST
     message: str
     fix: str
     severity: Severity | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

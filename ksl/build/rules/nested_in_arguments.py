@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ksl.build.rules.calls import calls_around, comprehension_around, takes_steps
+from ksl.build.rules.calls import calls_around, comprehension_around, makes_task, takes_steps
 from ksl.build.rules.diagnostic import Finding
 from ksl.build.rules.reading import Reading
 from ksl.build.rules.rule import Rule
@@ -14,7 +14,8 @@ class NestedInArguments(Rule):
 
     Its result is also worth a name. What runs steps side by side may have them as arguments: `asyncio.gather`,
     a task group's `create_task`, `asyncio.wait_for`, `asyncio.shield`, `bounded` and `as_completed` of ksl. What that
-    gives when it is awaited may be passed on at once: `sum(await asyncio.gather(...))`.
+    gives when it is awaited may be passed on at once: `sum(await asyncio.gather(...))`. So may a task, which runs
+    by itself: `tasks.append(group.create_task(...))`.
     """
 
     code = "KSL002"
@@ -43,20 +44,20 @@ async def order(amount: int) -> None:
     fix = "Assign the step's result to a name first, and pass the name."
 
     def findings(self, file: Reading) -> Iterator[Finding]:
-        for step in file.drawn_steps():
-            if comprehension_around(file, step.call) is not None:
+        for call, name in file.drawn_calls():
+            if comprehension_around(file, call) is not None:
                 continue  # KSL102 and KSL103 tell of those
-            around = list(self._around(file, step.call))
+            around = list(self._around(file, call))
             if around:
-                parent = file.parents[step.call]
-                node = parent if isinstance(parent, ast.Await) else step.call
-                fix = f"assign it first:  result = await {file.shown(step.call)}"
-                if node is step.call and self._collects(around[0]):
+                parent = file.parents[call]
+                node = parent if isinstance(parent, ast.Await) else call
+                fix = f"assign it first:  result = await {file.shown(call)}"
+                if node is call and self._collects(around[0]):
                     fix = (
                         "give a list to what runs it:  await bounded(10, [...]), or await each step in a loop"
                     )
                 yield Finding(
-                    node, f"{step.name} is nested in the arguments of {file.shown(around[0].func)}()", fix
+                    node, f"{name} is nested in the arguments of {file.shown(around[0].func)}()", fix
                 )
 
     def _around(self, file: Reading, step: ast.Call) -> Iterator[ast.Call]:
@@ -64,8 +65,8 @@ async def order(amount: int) -> None:
         for call in calls_around(file, step):
             if not takes_steps(file, call):
                 yield call
-            elif isinstance(file.parents[call], ast.Await):
-                return  # sum(await asyncio.gather(...)): the steps are drawn as those of the gather
+            elif isinstance(file.parents[call], ast.Await) or makes_task(file, call) is not None:
+                return  # sum(await asyncio.gather(...)), tasks.append(group.create_task(...)): drawn as those
 
     def _collects(self, call: ast.Call) -> bool:
         return isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "add", "extend")

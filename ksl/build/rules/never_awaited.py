@@ -45,6 +45,13 @@ async def greet(name: str) -> None:
                 if not self._is_used(file, step.call):
                     fix = f"await {file.shown(step.call)}"
                     yield Finding(step.call, f"{step.name} is never awaited, so it never runs", fix)
+        for call, name in file.drawn_calls():
+            helper = file.helper(call)
+            if isinstance(helper, ast.AsyncFunctionDef) and not helper.decorator_list:
+                if comprehension_around(file, call) is None and not any(calls_around(file, call)):
+                    if helper not in file.generators and not self._is_used(file, call):
+                        fix = f"await {file.shown(call)}"
+                        yield Finding(call, f"{name} is never awaited, so its steps never run", fix)
 
     def _is_used(self, file: Reading, call: ast.Call) -> bool:
         node: ast.AST = call

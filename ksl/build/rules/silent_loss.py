@@ -13,8 +13,8 @@ from ksl.define.parallel import as_completed
 
 class SilentLoss(Rule):
     """Every step call of a workflow is on its canvas, or another rule says why it is not. This rule is for
-    the rest: code that nothing leads to, as after a `return`, and whatever the canvas cannot read. A step that
-    is only hidden in an opaque block, and lights with it, is a warning.
+    the rest: code that nothing leads to, as after a `return`, and whatever the canvas cannot read. Steps that are
+    drawn as one opaque block, and light with it, are told of as warnings, under the code that the block shows.
     """
 
     code = "KSL006"
@@ -65,13 +65,30 @@ async def order(amount: int) -> str:
                     yield Finding(step.call, f"{step.name} is not drawn, since nothing leads to it", self.fix)
             for block in walk(canvas.blocks):
                 if isinstance(block, Opaque) and not _is_whole(file, block):
-                    for hidden in block.steps:
-                        step = _step(file, hidden.at)
-                        if step is not None and not _is_told(file, block, step, places):
-                            message = (
-                                f"{step.name} is hidden in a block of the canvas that no other rule explains"
-                            )
-                            yield Finding(step.call, message, self.fix, severity="warning")
+                    steps = [step for each in block.steps if (step := _step(file, each.at)) is not None]
+                    if any(not _is_told(file, block, step, places) for step in steps):
+                        yield _hidden(block, steps)
+
+
+def _hidden(block: Opaque, steps: list[Step]) -> Finding:
+    names = ", ".join(dict.fromkeys(step.name for step in steps))
+    at = block.at
+    return Finding(
+        ast.Pass(lineno=at.line, col_offset=at.col, end_lineno=at.end_line, end_col_offset=at.end_col),
+        f"{names}: drawn as one block, since the canvas cannot see what becomes of it",
+        _FIXES.get(block.code, SilentLoss.fix),
+        severity="warning",
+        code=block.code,
+    )
+
+
+_FIXES = {
+    "KSL003": "Write `await` before the call, or keep it in a variable of its own that is awaited once.",
+    "KSL005": "Call the function where it runs; choose between functions with `if` or `match`.",
+    "KSL008": "Use `asyncio.gather` or `async with asyncio.TaskGroup() as group`, and start all tasks in its block.",
+    "KSL101": "Write the steps where they run, or make the helper a workflow and call its `.run`.",
+    "KSL103": "Await it where it is made; start the tasks of a group in its block itself, or below an `if` there.",
+}
 
 
 def _step(file: Reading, at: Range) -> Step | None:
