@@ -230,6 +230,10 @@ class Triggers:
         )
         return await self._store(row, [], [], state)
 
+    def masked(self, row: FiringRow) -> FiringRow:
+        """Without secrets that are known."""
+        return _masked(row, self._mask) if self._mask.active else row
+
     async def save(self, state: SourceState) -> None:
         """Stores a source's state by itself, without a firing. Errors: as `fire`."""
         state = _masked_state(state, self._mask) if self._mask.active else state
@@ -245,8 +249,8 @@ class Triggers:
         self, row: FiringRow, changes: list[Change], keys: list[FiredKey], state: SourceState | None
     ) -> FiringRow:
         """The row as it is stored: without secrets that are known."""
+        row = self.masked(row)
         if self._mask.active:
-            row = _masked(row, self._mask)
             state = None if state is None else _masked_state(state, self._mask)
         rows = TriggerRows(
             row.at_ms,

@@ -13,20 +13,26 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from ksl.define.delivery import Delivery
 from ksl.define.webhook import WebhookSource
 from ksl.errors import (
     BadJson,
     BadMediaType,
+    BadRequest,
+    CredentialDamaged,
     DeliveryConflict,
     DeliveryUnverified,
     FiringFailed,
+    InvalidCredential,
     InvalidInput,
+    KeyUnusable,
     KslError,
     MissingCredential,
     UnknownTrigger,
     Unverified,
+    WrongKey,
 )
 from ksl.records import FiredKey, FiringRow
 from ksl.trigger.firing import Fired, Item, Triggers, decoded
@@ -35,6 +41,8 @@ from ksl.trigger.verify.request import SignedRequest, Verified
 
 KEPT_MS = 7 * 86_400_000  # how long a delivery's id is known
 REASON_MAX = 500
+# What keeps the secrets of a scheme from being looked up. It is told to the owner; a stranger has no business with it.
+_UNUSABLE = (MissingCredential, InvalidCredential, CredentialDamaged, WrongKey, KeyUnusable)
 
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 
@@ -90,7 +98,7 @@ class Receiving:
     async def receive(self, endpoint: str, arrived: Arrived) -> Answer:
         """Returns once every run is stored.
 
-        Errors:  UnknownTrigger; DeliveryUnverified where no source could verify it; BadMediaType, BadJson,
+        Errors:  UnknownTrigger; DeliveryUnverified where no source could verify it; BadMediaType, BadJson, BadRequest,
                  InvalidInput where it fits none; DeliveryConflict; FiringFailed where it fits, and starting failed;
                  ShuttingDown, StoreFull, StoreBusy, StoreFailed.
         """
@@ -111,14 +119,14 @@ class Receiving:
         now_ms = self._triggers.clock.now_ms()
         try:
             verified = await self._verified(source, arrived, now_ms)
-        except (Unverified, MissingCredential) as error:
+        except (Unverified, *_UNUSABLE) as error:
             self._refuse(source, now_ms, str(error))
             return _Heard("unverified")
         if verified.challenge is not None:
             return _Heard("skipped", challenge=verified.challenge)
         try:
             value = _value(source, arrived)
-        except (BadJson, BadMediaType, InvalidInput) as error:
+        except (BadJson, BadMediaType, BadRequest, InvalidInput) as error:
             if not shared:
                 self._refuse(source, now_ms, f"{error.code} {error}", verified.delivery_id)
             return _Heard("misfit", error=error)
@@ -133,19 +141,32 @@ class Receiving:
         )
         if verified.delivery_id is None:
             return _heard(await self._fire(source, item, delivery))
-        return await self._once(source, item, delivery, verified.delivery_id, now_ms)
+        return await self._once(
+            source,
+            item,
+            delivery,
+            verified.delivery_id,
+            arrived.body if verified.content is None else verified.content,
+            now_ms,
+        )
 
     async def _verified(self, source: WebhookSource[Any], arrived: Arrived, now_ms: int) -> Verified:
-        """Errors: Unverified, MissingCredential."""
+        """Errors: Unverified, and those of `_UNUSABLE`."""
         if source.verify is None:
             return Verified()
         request = SignedRequest.of(arrived.headers, arrived.query, body=arrived.body, now_ms=now_ms)
         return source.verify.verify(request, await self._secrets(source.verify))
 
     async def _once(
-        self, source: WebhookSource[Any], item: Item, delivery: Delivery, delivery_id: str, now_ms: int
+        self,
+        source: WebhookSource[Any],
+        item: Item,
+        delivery: Delivery,
+        delivery_id: str,
+        content: bytes,
+        now_ms: int,
     ) -> _Heard:
-        digest = hashlib.sha256(delivery.body).digest()
+        digest = hashlib.sha256(content).digest()
         storing = (source.slug, delivery_id)
         # Taken before the look-up: of one delivery twenty times at once, one fires and the others then find it.
         while (other := self._storing.get(storing)) is not None:
@@ -179,22 +200,22 @@ class Receiving:
     def _refuse(
         self, source: WebhookSource[Any], now_ms: int, reason: str, delivery_id: str | None = None
     ) -> None:
-        self._refusals.add(
-            FiringRow(
-                firing_id=self._triggers.new_id(),
-                source=source.slug,
-                kind=source.kind,
-                at_ms=now_ms,
-                nominal_ms=now_ms,
-                verdict="rejected",
-                reason=reason[:REASON_MAX],
-                delivery_id=delivery_id,
-            )
+        row = FiringRow(
+            firing_id=self._triggers.new_id(),
+            source=source.slug,
+            kind=source.kind,
+            at_ms=now_ms,
+            nominal_ms=now_ms,
+            verdict="rejected",
+            reason=reason,
+            delivery_id=delivery_id,
         )
+        row = self._triggers.masked(row)  # before it is cut: half a secret is no longer known for one
+        self._refusals.add(replace(row, reason=row.reason[:REASON_MAX]))
 
 
 def _value(source: WebhookSource[Any], arrived: Arrived) -> Any:
-    """Errors: BadMediaType, BadJson, InvalidInput."""
+    """Errors: BadMediaType, BadJson, BadRequest, InvalidInput."""
     if arrived.is_form and not source.form:
         raise BadMediaType(
             "This endpoint takes application/json, and no forms. Nothing was started. A source takes forms where it "
@@ -230,7 +251,9 @@ def _together(heard: list[_Heard], *, shared: bool) -> Answer:
         raise DeliveryUnverified("The delivery could not be verified. Nothing was started.")
     for each in understood:
         # A body that nobody can read is an error also where sources share the endpoint.
-        if each.error is not None and (not shared or isinstance(each.error, BadMediaType | BadJson)):
+        if each.error is not None and (
+            not shared or isinstance(each.error, BadMediaType | BadJson | BadRequest)
+        ):
             raise each.error
     return Answer(
         [], skipped=True, challenge=next((each.challenge for each in heard if each.challenge), None)

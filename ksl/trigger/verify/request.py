@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ksl.errors import Unverified
 
@@ -48,11 +48,13 @@ class SignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The sender knows a secret. `delivery_id` is equal on every attempt at the same delivery, if it has one. With
-    `challenge` it is no delivery: the sender asks whether the address is the receiver's, and wants to read this."""
+    """The sender knows a secret. `delivery_id` is equal on every attempt at the same delivery, if it has one, and so is
+    `content`: None means the body. With `challenge` it is no delivery: the sender asks whether the address is the
+    receiver's, and wants to read this."""
 
     delivery_id: str | None = None
     challenge: str | None = None
+    content: bytes | None = field(default=None, compare=False)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

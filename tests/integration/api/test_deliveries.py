@@ -21,7 +21,7 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 SOURCES = """
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, field_validator
 
 from ksl import Context, Credential, Delivery, StandardWebhooks, WebhookSource, action, workflow
 
@@ -33,6 +33,15 @@ class Secret(BaseModel):
 class Event(BaseModel):
     kind: str = ""
     name: str = "nobody"
+
+
+class Picky(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def no(cls, name: str) -> str:
+        raise ValueError(f"not {name}")
 
 
 @workflow
@@ -52,6 +61,7 @@ WebhookSource("signed", payload=Event, verify=StandardWebhooks(credential=signed
 WebhookSource("made", "shared", payload=Event, filter=lambda event: event.kind == "made").attach(greet)
 WebhookSource("gone", "shared", payload=Event, filter=lambda event: event.kind == "gone").attach(greet)
 WebhookSource("form", form=True).attach(greet)
+WebhookSource("picky", payload=Picky).attach(greet)
 WebhookSource("bad").attach(count, transform=lambda payload: payload["n"])
 
 
@@ -278,6 +288,36 @@ async def test_a_known_secret_in_a_delivery_is_not_kept(served: Served, folder: 
         assert SECRET.encode() not in (folder / ".ksl" / name).read_bytes()
 
 
+async def test_a_known_secret_in_the_reason_of_a_refusal_is_not_kept(served: Served, folder: Path) -> None:
+    # Where the reason is cut, half a secret would remain.
+    for pad in ("", "x" * 400):
+        await served.stranger.post("/triggers/picky", json={"name": pad + SECRET})
+
+    kept = await firings(served, "picky")
+    assert [each["verdict"] for each in kept] == ["rejected", "rejected"]
+    assert "[redacted:signed]" in kept[1]["reason"]
+    for name in ("ksl.db", "ksl.db-wal"):
+        assert SECRET[:20].encode() not in (folder / ".ksl" / name).read_bytes()
+
+
+async def test_a_form_that_cannot_be_read_is_kept_with_the_reason(served: Served) -> None:
+    answer = await served.stranger.post(
+        "/triggers/form",
+        content=b"name=%ff",
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+
+    assert answer.status_code == 400
+    (firing,) = await firings(served, "form")
+    assert (firing["verdict"], "utf-8" in firing["reason"]) == ("rejected", True)
+
+
+async def test_an_address_with_very_many_parameters_is_read_like_any_other(served: Served) -> None:
+    answer = await served.stranger.post(f"/triggers/open?{'a&' * 5_000}", json={"name": "Ada"})
+
+    assert answer.status_code == 202
+
+
 async def test_a_disabled_source_takes_deliveries_and_starts_nothing(served: Served) -> None:
     body = b'{"name": "Ada"}'
     off = await served.client.post("/triggers/signed/disable")
@@ -338,7 +378,7 @@ async def test_the_list_and_the_page_of_a_source_say_what_it_is(served: Served) 
     listed = {each["slug"]: each for each in (await served.client.get("/triggers")).json()["triggers"]}
     whole = (await served.client.get("/triggers/signed")).json()
 
-    assert sorted(listed) == ["bad", "form", "gone", "headed", "made", "open", "signed"]
+    assert sorted(listed) == ["bad", "form", "gone", "headed", "made", "open", "picky", "signed"]
     assert listed["made"]["url"] == f"{served.url}/triggers/shared"
     assert listed["signed"]["verify"] == "StandardWebhooks"
     assert whole["attachments"] == [

@@ -235,3 +235,37 @@ async def test_the_sender_learns_nothing_and_the_owner_the_reason(served: Served
     assert "missing" in firing["reason"]
     assert sender.secret not in json.dumps(firings)
     assert "canary" not in json.dumps(firings)
+
+
+async def test_an_event_of_stripe_is_known_again_whatever_is_still_pending(served: Served) -> None:
+    async def send(body: bytes) -> tuple[int, Any]:
+        sent = [(b"content-type", b"application/json"), *headers_of(SENDERS["stripe"], body)]
+        answer = await served.stranger.post("/triggers/stripe", headers=sent, content=body)
+        return answer.status_code, answer.json().get("run_ids")
+
+    first = await send(b'{"id": "evt_1", "pending_webhooks": 2, "amount": 5}')
+    retried = await send(b'{"id": "evt_1", "pending_webhooks": 1, "amount": 5}')
+    other, _ = await send(b'{"id": "evt_1", "pending_webhooks": 1, "amount": 6}')
+
+    assert first[0] == 202
+    assert retried == first
+    assert other == 409
+
+
+async def test_a_credential_that_no_longer_fits_its_model_is_the_owners_business(tmp_path: Path) -> None:
+    (tmp_path / "ksl.toml").write_text('[store]\ndurability = "process"\n')
+    (tmp_path / "workflows").mkdir()
+    code = tmp_path / "workflows" / "all.py"
+    code.write_text(SOURCES)
+    async with serving(tmp_path) as server:
+        assert server.runtime.vault is not None
+        await server.runtime.vault.set("github", {"secret": SENDERS["github"].secret})
+    code.write_text(SOURCES.replace("secret: SecretStr", "secret: SecretStr\n    added: str"))
+
+    async with serving(tmp_path) as server:
+        status = await post(server, "github", headers_of(SENDERS["github"]))
+        await server.runtime.store.flush()
+        (firing,) = (await server.client.get("/triggers/github/runs")).json()["firings"]
+
+    assert status == 401
+    assert (firing["verdict"], "added" in firing["reason"]) == ("rejected", True)

@@ -273,6 +273,16 @@ def test_one_right_v1_of_several_is_enough_for_stripe_and_v0_never_is() -> None:
         refused(STRIPE, STRIPE.replaced("stripe-signature", none))
 
 
+def test_a_later_attempt_at_an_event_of_stripe_may_count_pending_webhooks_differently() -> None:
+    def content(body: bytes) -> bytes | None:
+        return STRIPE.scheme.verify(STRIPE.request(body), [STRIPE.secret]).content
+
+    first = content(b'{"id": "evt_7", "pending_webhooks": 2, "data": {"pending_webhooks": 1}}')
+    assert first is not None
+    assert first == content(b'{"id": "evt_7", "data": {"pending_webhooks": 1}, "pending_webhooks": 0}')
+    assert first != content(b'{"id": "evt_7", "pending_webhooks": 2, "data": {"pending_webhooks": 0}}')
+
+
 @pytest.mark.parametrize("sender", [GITHUB, SLACK], ids=["github", "slack"])
 def test_github_and_slack_send_one_signature(sender: Sender) -> None:
     name = sender.signed[0]
