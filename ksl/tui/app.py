@@ -129,7 +129,7 @@ class KslApp(App[None]):
             case "lost":
                 state = f"{self.look.states['failed']} lost  {safe.line(link.why, 60)}"
             case "searching":
-                state = "connecting"
+                state = f"connecting  {safe.line(link.why, 60)}".rstrip()
         return f" {state}   ksl {__version__}"
 
     def tell(self) -> None:

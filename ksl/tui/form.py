@@ -10,11 +10,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
-from textual.widgets import Input, RadioButton, RadioSet, Select, SelectionList, TextArea
+from textual.widgets import Input, Select, SelectionList, TextArea
 
 from ksl.tui import safe
 from ksl.tui.client import Json, Refused
 from ksl.tui.frame import Line
+from ksl.tui.yes_no import YesNo
 from ksl.views.form_fields import WHOLE, Field, fields_of, payload_of, text_of
 
 
@@ -160,10 +161,7 @@ def _line(text: Text, classes: str) -> Line:
 def _widget(field: Field, given: object) -> Widget:
     match field.widget:
         case "yes_no":
-            buttons = [
-                RadioButton(label, value=given is value) for label, value in (("Yes", True), ("No", False))
-            ]
-            return RadioSet(*buttons, classes="yes-no", compact=True)
+            return YesNo(given if isinstance(given, bool) else None)
         case "choice":
             options = [(Text(safe.line(text_of(each), 60)), text_of(each)) for each in field.options]
             if given is not None and given in field.options:
@@ -196,8 +194,8 @@ def _widget(field: Field, given: object) -> Widget:
 
 def _values(widget: Widget) -> list[str]:
     match widget:
-        case RadioSet():
-            return [] if widget.pressed_index < 0 else ["true" if widget.pressed_index == 0 else "false"]
+        case YesNo():
+            return [] if widget.value is None else [text_of(widget.value)]
         case SelectionList():
             return [str(each) for each in cast("SelectionList[str]", widget).selected]
         case Select():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -78,6 +79,10 @@ class Framed(Screen[None]):
         Binding("escape", "back", "Back", show=False, id="frame.back"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._one_at_a_time = asyncio.Lock()
+
     @property
     def ksl(self) -> KslApp:
         return cast("KslApp", self.app)  # pyright: ignore[reportUnknownMemberType]
@@ -123,7 +128,8 @@ class Framed(Screen[None]):
 
     async def _loading(self) -> None:
         try:
-            await self.load()
+            async with self._one_at_a_time:
+                await self.load()
         except Lost:
             return  # the link will notice, and everything is asked again when it is back
         except Refused as refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.text import Text
 
@@ -16,7 +17,8 @@ _FRAME = re.compile(r'\s*File "(?P<file>.+)", line (?P<line>\d+), in (?P<name>.+
 _LIBRARY = re.compile(r"site-packages|/lib(?:64)?/python3|<frozen")
 
 
-def error_lines(error: Json | None) -> Iterator[Text]:
+def error_lines(error: Json | None, folder: Path | None = None) -> Iterator[Text]:
+    """`folder`: the project's; files are named from there."""
     if not error:
         yield Text("No error.", "dim")
         return
@@ -30,14 +32,14 @@ def error_lines(error: Json | None) -> Iterator[Text]:
         yield Text(f"after {words.count(int(error['attempts']), 'attempt')}", "dim")
     yield Text()
     for where, source in frames_of(str(error.get("traceback") or "")):
-        yield Text(f"  {where}", "bold")
+        yield Text(f"  {where.removeprefix(f'{folder}/')}", "bold")
         if source:
             yield Text(f"    {source}", "dim")
     cause = error.get("cause")
     if isinstance(cause, dict):
         yield Text()
         yield Text("caused by", "dim")
-        yield from error_lines(cause)  # pyright: ignore[reportUnknownArgumentType]
+        yield from error_lines(cause, folder)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def frames_of(traceback: str) -> list[tuple[str, str]]:

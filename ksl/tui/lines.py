@@ -87,7 +87,7 @@ class Lines(ScrollView, can_focus=True):
         if found is not None and found != offset + self.scroll_offset.y:
             self.scroll_to(y=max(found - offset, 0), animate=False, force=True)
         self.refresh()
-        if self.key != before:
+        if before is not None and self.key != before:
             self.post_message(self.Moved(self, self.key))
 
     def select(self, key: str | None) -> None:

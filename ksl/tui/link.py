@@ -15,6 +15,7 @@ State = Literal["searching", "live", "stored", "lost"]
 
 BACKOFF_S = (1, 2, 4, 8, 15)
 APPLIED_S = 0.1  # changes are applied ten times a second at most
+SEARCH_S = 0.3  # until somebody is found for the first time
 LOOK_AGAIN_S = 2.0  # while there is no server: for one, and for what commands have stored
 
 
@@ -75,6 +76,10 @@ class Link:
                     self.why = str(lost)
                 except Refused as refused:
                     self.why = refused.detail
+                if self.client is None:
+                    self._set("searching")
+                    await asyncio.sleep(SEARCH_S)
+                    continue
                 await self._wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
         finally:

@@ -50,6 +50,7 @@ class RunScreen(Framed):
         Binding("v", "boxes", "Boxes", id="run.boxes"),
         Binding("z", "scale", "True scale", show=False, id="run.scale"),
         Binding("h", "hide", "Hide done", id="run.hide"),
+        Binding("i", "itself", "The run itself, not a step", show=False, id="run.itself"),
         Binding("e", "error", "Error", id="run.error"),
         Binding("E", "edit", "Edit the line", show=False, id="run.edit"),
         Binding("d", "replay", "Replay", id="run.replay"),
@@ -176,6 +177,8 @@ class RunScreen(Framed):
 
     def _show(self) -> None:
         self._show_heading()
+        if self.run_json is None:
+            return
         lines = self.query_one("#canvas", CanvasLines)
         pane = self.query_one("#canvas-pane")
         if self.canvas is not None:
@@ -267,7 +270,7 @@ class RunScreen(Framed):
         of: Json = step or (run if not self.selected else {})
         match self.inspected:
             case "error":
-                yield from inspection.error_lines(of.get("error"))
+                yield from inspection.error_lines(of.get("error"), self.ksl.folder)
             case "input":
                 yield from inspection.value_lines(of.get("input"), "No input.")
             case "output":
@@ -326,12 +329,12 @@ class RunScreen(Framed):
         self._point()
         self._show_inspected()
 
-    def _point(self) -> None:
-        """The other panes follow."""
-        if not self.query_one("#canvas").has_focus:
+    def _point(self, *, all: bool = False) -> None:
+        """The other panes follow; `all`: the one that the cursor is in, too."""
+        if all or not self.query_one("#canvas").has_focus:
             self.query_one("#canvas", Lines).select(node_path(self.selected) or self.selected)
         lines = self.query_one("#timeline", Lines)
-        if not lines.has_focus:
+        if all or not lines.has_focus:
             lines.select(
                 next((key for key in lines.keys if key and key.rpartition("@")[0] == self.selected), None)
             )
@@ -344,12 +347,10 @@ class RunScreen(Framed):
 
     # what a person asks for
 
-    def action_back(self) -> None:
-        if self.selected:
-            self.selected = ""
+    def action_itself(self) -> None:
+        self.selected = ""
+        if self.run_json is not None:
             self._show_inspected()
-        else:
-            super().action_back()
 
     def action_pane(self, direction: int) -> None:
         self._focus(PANES[(PANES.index(self._pane) + direction) % len(PANES)])
@@ -398,7 +399,7 @@ class RunScreen(Framed):
         step = words.bare(self.position["event"].get("step"))
         if step:
             self.selected = step
-            self._point()
+            self._point(all=True)
         self._show_inspected()
 
     def action_boxes(self) -> None:
@@ -427,7 +428,7 @@ class RunScreen(Framed):
         known = words.bare(error.get("step"))
         failed = [each["id"] for each in self.run_json["steps"] if each["status"] == "failed"]
         self.selected = known if known in failed else failed[0] if failed else ""
-        self._point()
+        self._point(all=True)
         self._inspect("error")
 
     def action_whole(self) -> None:

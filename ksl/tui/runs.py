@@ -28,6 +28,7 @@ from ksl.views.run_query import KEYS, STATES, BadQuery, run_query
 PAGE = 200
 AHEAD = 40  # the next page is asked for when the cursor is so near to the end
 DEBOUNCE_S = 0.15
+CLOSER = 8  # running runs that are looked at closer, once a second
 REFRESH_S = 0.5  # while runs change, their first page is asked for this often at most
 
 
@@ -55,6 +56,16 @@ class Page(msgspec.Struct):
     runs: list[RunLine]
     next_cursor: str | None
     count: Count | None = None
+
+
+class _Step(msgspec.Struct):
+    id: str
+    status: str
+    attempts: int
+
+
+class _Steps(msgspec.Struct):
+    steps: list[_Step]
 
 
 class Words(Suggester):
@@ -108,6 +119,7 @@ class RunsScreen(Framed):
         self._stale = asyncio.Event()
         self._more = False
         self._slugs: list[str] = []
+        self._under_way: dict[str, str] = {}  # by run: the steps it is at, of the running ones in sight
 
     def body(self) -> Iterator[Widget]:
         self._words = Words()
@@ -136,6 +148,30 @@ class RunsScreen(Framed):
             self._show()
 
     def second(self) -> None:
+        self.query_one(Lines).refresh()
+        if any(run.status == "running" for run in self._in_sight()):
+            self.run_worker(self._look_closer, group="closer", exclusive=True)
+
+    def _in_sight(self) -> list[RunLine]:
+        lines = self.query_one(Lines)
+        top = lines.scroll_offset.y
+        return self.rows[top : top + lines.size.height]
+
+    async def _look_closer(self) -> None:
+        """At which steps the running ones are: their rows do not say."""
+        running = [run for run in self._in_sight() if run.status == "running"][:CLOSER]
+        found: dict[str, str] = {}
+        for run in running:
+            try:
+                assert self.client is not None
+                steps = (await self.client.typed(_Steps, f"/runs/{part(run.run_id)}", include="steps")).steps
+            except (Lost, Refused):
+                return
+            at = [step for step in steps if step.status in ("running", "retrying")]
+            found[run.run_id] = ", ".join(
+                step.id + (f" try {step.attempts}" if step.attempts > 1 else "") for step in at
+            )
+        self._under_way = found
         self.query_one(Lines).refresh()
 
     @property
@@ -321,6 +357,8 @@ class RunsScreen(Framed):
             )
         if waits:
             return "; ".join(waits)
+        if run.status == "running" and run.run_id in self._under_way:
+            return self._under_way[run.run_id]
         return f"attempt {run.attempt}" if run.attempt > 1 and run.status not in words.ENDED else ""
 
     # the filter

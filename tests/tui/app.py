@@ -6,10 +6,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from ksl.tui.app import KslApp
 from ksl.tui.client import Door
+from ksl.tui.runs import RunsScreen
+
 from tests.integration.api.serving import Served
 
 
@@ -44,13 +47,15 @@ async def until(pilot: Pilot[None], met: Callable[[], object], turns: int = 2_00
     raise AssertionError(f"it never came to be; the screen:\n{text_of(pilot.app)}")
 
 
-def text_of(app: Any) -> str:
+def text_of(app: App[None]) -> str:
     """What the terminal shows, without styles."""
-    screen = app.screen
-    strips = screen._compositor.render_strips() if len(app.screen_stack) == 1 else None
-    lines = [strip.text for strip in strips] if strips else _composed(app)
-    return "\n".join(line.rstrip() for line in lines)
+    strips = app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+    return "\n".join(strip.text.rstrip() for strip in strips)
 
 
-def _composed(app: Any) -> list[str]:
-    return [strip.text for strip in app.screen._compositor.render_strips()]
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+def runs_of(app: KslApp) -> RunsScreen:
+    assert isinstance(app.screen, RunsScreen), app.screen
+    return app.screen

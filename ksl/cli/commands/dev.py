@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -24,9 +25,15 @@ if TYPE_CHECKING:
 @click.option(
     "--drain", type=DURATION, default="10s", show_default=True, help="How long steps in flight may finish."
 )
+@click.option("--no-tui", is_flag=True, help="No screens: what there is to say goes to stderr.")
+@click.option("--ascii", "ascii", is_flag=True, help="Draw the screens with ASCII alone.")
 @pass_invocation
-def command(invocation: Invocation, host: str | None, port: int | None, drain: float) -> None:
+def command(
+    invocation: Invocation, host: str | None, port: int | None, drain: float, *, no_tui: bool, ascii: bool
+) -> None:
     """Serve the project, and serve it anew whenever its code changes.
+
+    On a terminal, the screens of `ksl tui` are shown as well, with the server's log among them.
 
     Code that does not load leaves the server as it is. Unfinished runs go on with the new code; those that no
     longer fit it are held, and the server lists them.
@@ -36,7 +43,12 @@ def command(invocation: Invocation, host: str | None, port: int | None, drain: f
     for name, value in (("--host", host), ("--port", port)):
         if value:
             flags += [name, str(value)]
-    asyncio.run(_develop(settings, tuple(flags)))
+    if no_tui or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        asyncio.run(_develop(settings, tuple(flags)))
+    else:
+        from ksl.cli.on_screen import develop_on_screen
+
+        asyncio.run(develop_on_screen(settings, tuple(flags), drain_s=drain, ascii=ascii))
 
 
 async def _develop(settings: Settings, flags: tuple[str, ...]) -> None:

@@ -1,0 +1,80 @@
+"""`ksl dev` with its screens: the server is a process beside, and what it says is shown where they are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import IO
+
+from ksl.build.config import Settings
+from ksl.cli.app import narrate
+from ksl.cli.development import Development
+from ksl.cli.doors import ProjectDoors
+from ksl.cli.redaction import REDACTOR
+from ksl.define.duration import format_duration
+from ksl.tui.app import KslApp
+from ksl.tui.narration import Narration
+
+
+async def develop_on_screen(
+    settings: Settings, flags: tuple[str, ...], *, drain_s: float, ascii: bool
+) -> None:
+    narration = Narration()
+    stopped = asyncio.Event()
+
+    def tell(text: str) -> None:
+        narration.tell(REDACTOR.text(text))
+
+    async with _heard(narration) as output:
+        development = Development(
+            settings.folder,
+            settings.data_folder,
+            flags,
+            any_port=settings.server.port == 0,
+            tell=tell,
+            output=output,
+        )
+        app = KslApp(
+            ProjectDoors(settings, stored=False), ascii=ascii, narration=narration, folder=settings.folder
+        )
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, app.exit)
+        developing = asyncio.create_task(development.run(stopped))
+        developing.add_done_callback(lambda _: app.exit())
+        tell(f"Watching {settings.folder}.")
+        try:
+            await app.run_async()
+        finally:
+            if not developing.done():
+                narrate(f"Stopping: steps in flight have {format_duration(drain_s)}. Ctrl-C stops at once.")
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, development.hurry)
+            stopped.set()
+            await developing
+
+
+@asynccontextmanager
+async def _heard(narration: Narration) -> AsyncGenerator[IO[bytes]]:
+    """A file for the server's stderr; each line of it is narrated."""
+    ours, theirs = os.pipe()
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0)
+    )
+
+    async def hear() -> None:
+        while line := await reader.readline():
+            narration.tell(line.decode(errors="replace").rstrip("\n"))
+
+    hearing = asyncio.create_task(hear())
+    try:
+        with os.fdopen(theirs, "wb", 0) as output:
+            yield output
+        await hearing  # to the end: the server has closed its side
+    finally:
+        hearing.cancel()
+        transport.close()
