@@ -418,6 +418,7 @@ class World:
         for _ in range(3):
             await asyncio.sleep(0)
         await engine.attempts.drain(0)
+        await self.runtime.agents.close()  # as the system closes the sockets of a process that is gone
         if self._sqlite:
             await self._store.close()
 
