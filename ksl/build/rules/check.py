@@ -42,7 +42,10 @@ def check(project: Project, *, errors_only: bool = False) -> list[Diagnostic]:
     them alone.
     """
     found: list[Diagnostic] = []
-    for file in _readings(project, calls_only=errors_only):
+    readings = _readings(project, calls_only=errors_only)
+    outside = frozenset(head for file in readings for head in file.outside_functions())
+    for file in readings:
+        file.outside = outside
         found += check_file(file, errors_only=errors_only)
     return sorted([*found, *_malformed(project)])
 

@@ -12,8 +12,8 @@ from ksl.build.rules.rule import Rule
 class ContextLeaves(Rule):
     """The context sleeps and opens hooks in the name of one run, at places that the canvas must know.
 
-    It may be passed to a helper of the same file, which the canvas draws. Anywhere else, pass what is needed
-    from it: `ctx.now()`, `ctx.run_id`.
+    It may be passed to a helper of the same file, which the canvas draws; a parameter of another name than `ctx`
+    says that it is one: `run: Context`. Anywhere else, pass what is needed from it: `ctx.now()`, `ctx.run_id`.
     """
 
     code = "KSL007"
@@ -58,6 +58,9 @@ async def later(ctx: Context) -> None:
                     yield Finding(
                         node, f"{node.id}, the run's context, leaves the workflow's functions", self.fix
                     )
+                elif (lost := self._unknown(file, node)) is not None:
+                    message = f"the canvas takes {lost} for no context, so its sleeps and hooks would be lost"
+                    yield Finding(node, message, f"annotate it:  {lost}: Context")
 
     def _stays(self, file: Reading, node: ast.Name) -> bool:
         parent = file.parents[node]
@@ -70,3 +73,21 @@ async def later(ctx: Context) -> None:
                 return file.helper(parent) is not None
             case _:
                 return False
+
+    def _unknown(self, file: Reading, node: ast.Name) -> str | None:
+        """The helper's parameter that the context is passed as, when it sleeps or waits without being known for one."""
+        parent = file.parents[node]
+        call = file.parents[parent] if isinstance(parent, ast.keyword) else parent
+        helper = file.helper(call)
+        if helper is None or not isinstance(call, ast.Call):
+            return None
+        placed = [arg.arg for arg in (*helper.args.posonlyargs, *helper.args.args)]
+        index = call.args.index(node) if node in call.args else len(placed)
+        name = parent.arg if isinstance(parent, ast.keyword) else next(iter(placed[index:]), None)
+        uses = (use for use in ast.walk(helper) if isinstance(use, ast.Name) and use.id == name)
+        for use in uses:
+            if isinstance(use.ctx, ast.Load) and file.resolve(use) is not CONTEXT:
+                around = file.parents[use]
+                if not isinstance(around, ast.Attribute) or around.attr in ("sleep", "hook"):
+                    return name
+        return None

@@ -9,7 +9,10 @@ from ksl.build.rules.rule import Rule
 
 
 class DynamicTarget(Rule):
-    """Which step is called is only known when the run gets there. It is drawn as a step without a name."""
+    """Which step is called is only known when the run gets there. It is drawn as a step without a name.
+
+    What `exec` and `eval` run cannot be drawn at all.
+    """
 
     code = "KSL107"
     title = "step chosen at run time"
@@ -43,3 +46,8 @@ async def order(name: str) -> None:
             if step.kind == "dynamic" and isinstance(file.parents[step.call], ast.Await):
                 shown = file.shown(step.call.func)
                 yield Finding(step.call, f"which step {shown}() runs is known only at run time", self.fix)
+        for node in file.drawn_nodes:
+            if isinstance(node, ast.Call) and (runs := file.resolve(node.func)) in (exec, eval):
+                name = "exec" if runs is exec else "eval"
+                message = f"a step that is called in what {name}() runs would not be on the canvas, and fails"
+                yield Finding(node, message, "Write the code out.")

@@ -17,6 +17,8 @@ from ksl.build.source import FunctionNode, SourceFile, wrapped_chain
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
+Head = tuple[str, int]  # of a function: its file, and the first line of its definition
+
 # Where a step is called: in a function that the canvas draws; in something inside one, or at module level,
 # in a class or a default; in a function of a workflow's file that no workflow reaches, or of a file that a poll
 # runs, where it is executed at once; in the function of an action; in a file without workflows and polls.
@@ -83,6 +85,9 @@ class Reading:
         self.has_workflows = bool(self.bodies)
         self.canvases = canvases
         self.undrawn = self._definitions([*undrawn])
+        self.outside: frozenset[Head] = (
+            frozenset()
+        )  # functions of all files that call steps outside of workflows
 
     # The tree
 
@@ -216,6 +221,26 @@ class Reading:
     def drawn_steps(self) -> Iterator[Step]:
         """Steps of the canvas that are known to be one."""
         return (step for step in self.steps if step.where == "drawn" and step.kind != "dynamic")
+
+    def outside_functions(self) -> Iterator[Head]:
+        """The functions here that call steps, themselves or by one another, where no workflow is."""
+        calling = {self.function(step.call) for step in self.steps if step.where == "elsewhere"}
+        names = {each.name for each in calling if isinstance(each, FunctionNode)}
+        found: set[str] = set()
+        while names - found:
+            found |= names
+            readers = [self.function(load) for name in found for load in self.loads.get(name, [])]
+            names = {each.name for each in readers if isinstance(each, FunctionNode)}
+        for node in self.source.tree.body:
+            if isinstance(node, FunctionNode) and node.name in found:
+                yield (self.source.path, min([node.lineno, *(each.lineno for each in node.decorator_list)]))
+
+    def outside_function(self, call: ast.Call) -> FunctionType | None:
+        """Which of the functions that run steps outside of workflows is called here."""
+        for function in wrapped_chain(self.resolve(call.func)) if self.outside else ():
+            if (function.__code__.co_filename, function.__code__.co_firstlineno) in self.outside:
+                return function
+        return None
 
     def call_at(self, at: Range) -> ast.Call | None:
         return self._calls.get(at)

@@ -113,9 +113,9 @@ def test_files_that_do_not_load_leave_the_rest_checked(tmp_path: Path) -> None:
         assert [each.code for each in check(project)] == ["KSL003"]
 
 
-def test_code_made_by_exec_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_code_made_by_exec_is_told_of_and_no_reason_to_fail(tmp_path: Path) -> None:
     made = "exec('async def made(n):\\n    await audit.run()')\n"
-    assert codes(tmp_path, FLOW + "    exec('x = 1')\n    await audit.run()\n\n\n" + made) == []
+    assert codes(tmp_path, FLOW + "    exec('x = 1')\n    await audit.run()\n\n\n" + made) == [("KSL107", 8, 5)]
 
 
 @pytest.mark.parametrize(
