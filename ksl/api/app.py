@@ -29,6 +29,15 @@ from ksl.api.routes import (
     upkeep,
     workflows,
 )
+from ksl.api.ui import door
+from ksl.api.ui import hooks as ui_hooks
+from ksl.api.ui import run as ui_run
+from ksl.api.ui import runs as ui_runs
+from ksl.api.ui import system as ui_system
+from ksl.api.ui import triggers as ui_triggers
+from ksl.api.ui import workflows as ui_workflows
+from ksl.api.ui.logins import Logins
+from ksl.api.ui.pages import login_page
 from ksl.errors import KslError
 
 if TYPE_CHECKING:
@@ -54,6 +63,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
     app.state.feed = Feed(runtime.store)
     app.state.visits = LinkVisits(runtime)
     app.state.stopping = asyncio.Event()
+    app.state.logins = logins = Logins(runtime.token)
     # Routes are tried one after the other: what comes by the thousand is first.
     for group in (
         triggers,
@@ -67,8 +77,11 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         credentials,
         upkeep,
         health,
+        door,
     ):
         app.include_router(group.router)
+    for group in (door, ui_runs, ui_run, ui_workflows, ui_hooks, ui_triggers, ui_system):
+        app.include_router(group.pages)
     publish(app)
     app.add_exception_handler(KslError, ksl_error)
     app.add_exception_handler(HTTPException, http_error)
@@ -80,5 +93,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         addresses=Addresses(host=settings.server.host, public_url=settings.server.public_url),
         body_max=settings.limits.body,
         port=port or settings.server.port,
+        logins=logins,
+        login_page=login_page,
     )
     return app

@@ -11,12 +11,16 @@ import hashlib
 import hmac
 import logging
 import re
+import time
+from collections.abc import Callable
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ksl.api.addresses import Addresses
 from ksl.api.body import Refusal, capped
 from ksl.api.problems import problem
+from ksl.api.ui.logins import Logins
 from ksl.errors import BadRequest, HostRefused, KslError, OriginRefused, Unauthorised
 
 HEAD_MAX = 16 << 10  # bytes of address and headers together
@@ -36,7 +40,13 @@ _PUBLIC: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
     (frozenset({"GET", "HEAD", "OPTIONS", "POST"}), _HOOK),
     # Deliveries: what proves the sender is for each source to say. Everything else below needs the token.
     (frozenset({"POST"}), re.compile(r"/triggers/[^/]+")),
+    # The console's door: logging in, with what the page needs to look like one.
+    (frozenset({"GET", "POST"}), re.compile(r"/ui/login")),
+    (frozenset({"GET"}), re.compile(r"/ui/login/[^/]+|/ui/assets/[^/]+")),
 )
+
+# Where the cookie of a session stands in for the token. Nowhere else: no other address expects a browser.
+_CONSOLE = "/ui/"
 
 # On every response. A page that needs more than CSP's nothing says so itself.
 _HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -50,14 +60,27 @@ _HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 class Gate:
-    def __init__(self, app: ASGIApp, *, token: str, addresses: Addresses, body_max: int, port: int) -> None:
-        """`port` is used only where a connection does not say which one it came in by."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        addresses: Addresses,
+        body_max: int,
+        port: int,
+        logins: Logins,
+        login_page: Callable[[Scope], Response | None],
+    ) -> None:
+        """`port` is used only where a connection does not say which one it came in by. `login_page` is what a
+        browser is shown in place of a console page that it may not see; None for what is no browser."""
         self._app = app
         # Digests have equal lengths, so the comparison takes the same time for every wrong token.
         self._token = _digest(token.encode())
         self._addresses = addresses
         self._body_max = body_max
         self._port = port
+        self._logins = logins
+        self._login_page = login_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -73,7 +96,8 @@ class Gate:
             await problem(BadRequest(_LONG_HEAD), status=431)(scope, receive, guarded)
             return
         if refused := self._refusal(scope):
-            await problem(refused)(scope, receive, guarded)
+            page = self._login_page(scope) if isinstance(refused, Unauthorised) else None
+            await (page or problem(refused))(scope, receive, guarded)
             return
         body = await capped(scope, receive, body_max=self._body_max)
         match body:
@@ -112,7 +136,7 @@ class Gate:
                 "A web page of another site asked for a change, which only pages of this server may do. "
                 "Nothing was done."
             )
-        if not _is_public(method, path) and not self._has_token(scope):
+        if not (_is_public(method, path) or self._has_token(scope) or self._has_session(scope, path)):
             return Unauthorised(
                 "This address needs the header `Authorization: Bearer TOKEN`. "
                 "The token is in the file `token` of the server's data folder (.ksl/token)."
@@ -138,6 +162,12 @@ class Gate:
         right = hmac.compare_digest(_digest(token.strip().encode("latin-1")), self._token)
         return right and scheme.lower() == "bearer"
 
+    def _has_session(self, scope: Scope, path: str) -> bool:
+        if not path.startswith(_CONSOLE):
+            return False
+        cookie = self._logins.cookie_in("; ".join(_values(scope, b"cookie")))
+        return bool(cookie) and self._logins.holds(cookie, time.time())
+
 
 def _head_size(scope: Scope) -> int:
     address = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
@@ -146,6 +176,8 @@ def _head_size(scope: Scope) -> int:
 
 def shown(path: str) -> str:
     """A path fit for logs: the token of a hook is a credential, so a short hash stands for it."""
+    if path.startswith("/ui/login/"):
+        return "/ui/login/#"
     if _HOOK.fullmatch(path) is None:
         return path
     _, _, token, *rest = path.split("/")

@@ -22,10 +22,11 @@ from ksl.api.hook_page import (
     question_page,
 )
 from ksl.api.requests import runtime_of, visits_of
+from ksl.api.ui.forms import messages
 from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, UnknownHook
 from ksl.log.store import Store
 from ksl.records import HookRow
-from ksl.views.form_fields import WHOLE, fields_of, payload_of, text_of
+from ksl.views.form_fields import fields_of, payload_of, text_of
 from ksl.views.hooks import answer_given
 from ksl.views.values import JsonObject, encode, is_list, is_object, value_of
 
@@ -95,7 +96,7 @@ def question(
         reason=_only(filled, REASON),
         by=_only(filled, BY),
         values=values,
-        errors=_messages(wrong),
+        errors=messages(wrong),
     )
     if wrong is not None:
         notice = notice or _summary(wrong, form)
@@ -183,18 +184,6 @@ def _pairs(text: str) -> Pairs:
 
 def _only(pairs: Pairs, name: str) -> str:
     return next((value for key, value in pairs if key == name), "")
-
-
-def _messages(wrong: InvalidInput | None) -> dict[str, str]:
-    """By the name of the field: a place like ["address", "city"] is the field "address.city"."""
-    found: dict[str, str] = {}
-    for error in wrong.errors if wrong else []:
-        place = [str(part) for part in error["loc"]]
-        for depth in range(1, len(place) + 1):
-            found.setdefault(".".join(place[:depth]), str(error["msg"]))
-        if not place:
-            found.setdefault(WHOLE, str(error["msg"]))
-    return found
 
 
 def _summary(wrong: InvalidInput, form: Form) -> str:

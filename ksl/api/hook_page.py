@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from ksl.api.templates import environment
 from ksl.records import HookRow
-from ksl.views.form_fields import Field, text_of
+from ksl.views.form_fields import Field
 from ksl.views.values import value_of
 
 if TYPE_CHECKING:
@@ -111,25 +111,16 @@ def _page(status: int, **values: Any) -> Response:
 
 @functools.cache
 def _template() -> tuple[Template, object, str]:
-    # Most servers never show a page, and Jinja takes several megabytes.
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    folder = files("ksl.api") / "pages"
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["as_text"] = _as_text
-    environment.filters["as_choice"] = _as_choice
-    css = (folder / "hook.css").read_text(encoding="utf-8")
+    css = (files("ksl.api") / "pages" / "hook.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
-    source = (folder / "hook.html.jinja").read_text(encoding="utf-8")
     # The style sheet is ours, and its quotation marks must reach the browser as they were hashed.
-    return environment.from_string(source), Markup(css), policy
+    return environment().get_template("hook.html.jinja"), Markup(css), policy
 
 
 def _heading(hook: HookRow) -> str:
@@ -138,13 +129,3 @@ def _heading(hook: HookRow) -> str:
 
 def _moment(at_ms: int | None) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%-d %B %Y, %H:%M} UTC" if at_ms is not None else ""
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False, indent=2)
-    return text_of(value)
-
-
-def _as_choice(value: object) -> str:
-    return {True: "Yes", False: "No"}[value] if isinstance(value, bool) else _as_text(value)

@@ -30,6 +30,11 @@ class StartedShape(BaseModel):
     status: RunStatus
 
 
+class LoginLinkShape(BaseModel):
+    url: str
+    expires_at: str
+
+
 class EventShape(BaseModel):
     seq: int
     type: EventType

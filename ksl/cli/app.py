@@ -130,6 +130,7 @@ def our_fault(error: Exception) -> str:
         "dev": ("dev", "Serve the project, and anew whenever its code changes."),
         "tui": ("tui", "Watch runs and answer hooks in the terminal."),
         "serve": ("serve", "Run the project's workflows and answer HTTP until stopped."),
+        "open": ("open", "Open the console in a browser, logged in."),
         "doctor": ("doctor", "Check this machine, the project and its data; say what to do."),
         "backup": ("backup", "Copy the database into one file, also while a server runs."),
         "restore": ("restore", "Put a backup in the place of the database."),

@@ -46,6 +46,10 @@ class RemoteClient:
     async def aclose(self) -> None:
         await self.http.aclose()
 
+    async def login_link(self) -> Json:
+        """`{"url", "expires_at"}`: opens the console once."""
+        return await self._json("POST", "/login-links")
+
     async def workflows(self) -> Json:
         return await self._json("GET", "/workflows")
 

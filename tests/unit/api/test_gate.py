@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ksl.api.addresses import Addresses
 from ksl.api.gate import Gate, shown
+from ksl.api.ui.logins import Logins
 
 TOKEN = "s3cret-token"
+LOGINS = Logins(TOKEN)
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -27,8 +29,19 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gate(*, public_url: str = "") -> Gate:
-    addresses = Addresses(host="127.0.0.1", public_url=public_url)
-    return Gate(echo, token=TOKEN, addresses=addresses, body_max=100, port=7420)
+    return gate_before(echo, Addresses(host="127.0.0.1", public_url=public_url))
+
+
+def gate_before(app: ASGIApp, addresses: Addresses) -> Gate:
+    return Gate(
+        app,
+        token=TOKEN,
+        addresses=addresses,
+        body_max=100,
+        port=7420,
+        logins=LOGINS,
+        login_page=lambda _: None,
+    )
 
 
 @pytest.fixture
@@ -222,7 +235,7 @@ async def test_a_mistake_of_ours_is_a_500_that_tells_nothing_and_a_line_in_the_l
         raise RuntimeError("a detail that is nobody's business")
 
     addresses = Addresses(host="127.0.0.1", public_url="")
-    app = Gate(broken, token=TOKEN, addresses=addresses, body_max=100, port=7420)
+    app = gate_before(broken, addresses)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7420") as client:
         answer = await client.post("/hooks/a-secret-token/reject")

@@ -1,0 +1,83 @@
+"""Forms of the console: that they are its own, what was filled in, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ksl.api.problems import status_of
+from ksl.api.ui.pages import PROOF, form_of, logins_of, only, refused, session_of
+from ksl.errors import InvalidInput, KslError, OriginRefused
+from ksl.views.form_fields import WHOLE, Field, fields_of
+from ksl.views.values import JsonObject
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """`values` is what was filled in, `errors` what is wrong with it, by field; `rest` is wrong with none of them."""
+
+    fields: Sequence[Field]
+    values: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    errors: Mapping[str, str] = field(default_factory=dict[str, str])
+    rest: str = ""
+
+
+def filled(schema: JsonObject | None, pairs: Pairs = [], wrong: KslError | None = None) -> Filled:  # noqa: B006
+    fields = fields_of(schema)
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    errors = messages(wrong) if isinstance(wrong, InvalidInput) else {}
+    known = any(each.name in errors for each in fields)
+    return Filled(fields, values, errors, "" if wrong is None or known else wrong.message)
+
+
+def messages(wrong: InvalidInput | None) -> dict[str, str]:
+    """By the name of the field: a place like ["address", "city"] is the field "address.city"."""
+    told: dict[str, str] = {}
+    for error in wrong.errors if wrong else []:
+        place = [str(part) for part in error["loc"]]
+        for depth in range(1, len(place) + 1):
+            told.setdefault(".".join(place[:depth]), str(error["msg"]))
+        if not place:
+            told.setdefault(WHOLE, str(error["msg"]))
+    return told
+
+
+def answers_in(pairs: Pairs) -> Pairs:
+    return [(name, value) for name, value in pairs if not name.startswith("ksl:")]
+
+
+async def own_form(request: Request) -> None:
+    """In front of every address of the console that changes something. Errors: OriginRefused."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    proof = only(await form_of(request), PROOF)
+    if not logins_of(request).is_own_form(session_of(request), proof):
+        raise OriginRefused(
+            "This form was not sent from a page of the console, or the session it belonged to has ended. "
+            "Nothing was done. Open the page again."
+        )
+
+
+class ConsoleRoute(APIRoute):
+    """Errors as pages, for browsers."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        answer = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except KslError as error:
+                if "text/html" not in request.headers.get("accept", ""):
+                    raise
+                return await refused(request, error, status_of(error))
+
+        return answered

@@ -1,0 +1,127 @@
+"""The one stream of a page: all that it shows at first, then only what has become different.
+
+A page names its parts (`data-section`) and its canvas names its nodes (`data-id`). What is sent has both by name,
+so that the page's script puts it in its place and knows nothing more. The id of each message is the run's `seq`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ksl.views.values import JsonObject, encode
+
+PING_S = 15.0
+# A step in flight is not in the log, so no commit tells of its beginning: it is looked for this often, in memory.
+LOOK_S = 0.25
+PAUSE_S = 0.1  # at most ten changes a second, however many events there are
+
+
+@dataclass(frozen=True)
+class Now:
+    """`ended`: nothing on the page will ever be different."""
+
+    seq: int
+    sections: dict[str, str]
+    nodes: JsonObject = field(default_factory=dict[str, Any])
+    ended: bool = False
+
+
+class LiveStream(Response):
+    def __init__(
+        self,
+        now: Callable[[], Awaitable[Now]],
+        *,
+        in_flight: Callable[[], object],
+        wake: Callable[[Callable[[], None]], Callable[[], None]],
+        stopping: asyncio.Event,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        """`in_flight` is compared with itself: when it is another, the page is looked at anew."""
+        super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._now = now
+        self._in_flight = in_flight
+        self._wake = wake
+        self._stopping = stopping
+        self._pause_s = pause_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        woken = asyncio.Event()
+        unsubscribe = self._wake(woken.set)
+        leaving: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(self._stopping.wait()),
+        ]
+        try:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            await _write(send, b"retry: 1000\n\n")
+            await self._follow(send, woken, leaving)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            unsubscribe()
+            for task in leaving:
+                task.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
+
+    async def _follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
+        before: Now | None = None
+        clock = asyncio.get_running_loop().time
+        while not any(task.done() for task in leaving):
+            woken.clear()
+            seen, begun = self._in_flight(), clock()
+            now = await self._now()
+            if message := _difference(before, now):
+                await _write(send, b"id: %d\ndata: %b\n\n" % (now.seq, encode(message)))
+            before = now
+            if now.ended:
+                await _write(send, b"event: ended\nid: %d\ndata: {}\n\n" % now.seq)
+                return
+            # A page that takes long to make is made less often, so that it never has the server to itself.
+            await asyncio.wait(leaving, timeout=max(self._pause_s, 4 * (clock() - begun)))
+            pinged = clock()
+            while not woken.is_set() and self._in_flight() == seen and not any(t.done() for t in leaving):
+                await _first_of(woken, leaving)
+                if clock() - pinged >= PING_S:
+                    await _write(send, b": still here\n\n")
+                    pinged = clock()
+
+
+def _difference(before: Now | None, now: Now) -> JsonObject:
+    if before is None:
+        return {"whole": True, "sections": now.sections, "nodes": now.nodes}
+    message: JsonObject = {}
+    if sections := {name: html for name, html in now.sections.items() if before.sections.get(name) != html}:
+        message["sections"] = sections
+    nodes = {id: node for id, node in now.nodes.items() if before.nodes.get(id) != node}
+    nodes |= {id: PENDING for id in before.nodes if id not in now.nodes}
+    if nodes:
+        message["nodes"] = nodes
+    return message
+
+
+PENDING: JsonObject = {"state": "pending", "told": "", "spoken": "pending"}
+
+
+async def _first_of(woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
+    wake = asyncio.ensure_future(woken.wait())
+    try:
+        await asyncio.wait([wake, *leaving], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        wake.cancel()
+
+
+async def _write(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,167 @@
+"""One run: where it is on its canvas, its steps in time, what went wrong, what may be done with it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ksl.api.requests import feed_of, runtime_of, stopping_of
+from ksl.api.ui.forms import ConsoleRoute, own_form
+from ksl.api.ui.live import LiveStream, Now
+from ksl.api.ui.pages import drawing, form_of, found, only, page, part, sections
+from ksl.errors import BadRequest, KslError, UnknownCanvas, UnknownRun
+from ksl.records import FINISHED, RunStatus
+from ksl.views.canvas import run_canvas_json
+from ksl.views.drawings import drawn_nodes, drawn_svg_alone
+from ksl.views.frames import frames_json
+from ksl.views.runs import run_json
+from ksl.views.timeline import timeline_json
+from ksl.views.values import JsonObject, encode, is_object
+
+pages = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+
+EVENTS_MOST = 200
+_EVERYTHING = frozenset({"events", "steps", "trace", "logs"})
+_ENDED = frozenset(status.value for status in FINISHED)
+
+
+@pages.get("/ui/runs/{run_id}")
+async def show_run(request: Request, run_id: str, step: str | None = None) -> Response:
+    values = await _shown(request, run_id, step)
+    drawn = await _drawing(request, values["run"])
+    return await page(request, "run", **values, **drawn)
+
+
+@pages.get("/ui/live/runs/{run_id}")
+async def follow_run(request: Request, run_id: str, step: str | None = None) -> Response:
+    """Ends with the run; a browser that comes again after that is told to leave it at that (204)."""
+    runtime = runtime_of(request)
+    row = await runtime.engine_row(run_id)
+    seen = request.headers.get("last-event-id", "")
+    if row.status in FINISHED and seen.isdigit() and int(seen) >= row.seq:
+        return Response(status_code=204)
+
+    async def now() -> Now:
+        values = await _shown(request, run_id, step)
+        run = values["run"]
+        drawn = await _canvas(request, run)
+        nodes = {} if drawn is None else drawn_nodes(drawn)
+        seq: int = run["events"][-1]["seq"] if run["events"] else 0
+        return Now(seq, await sections(request, "run", **values), nodes, run["status"] in _ENDED)
+
+    return LiveStream(
+        now,
+        in_flight=lambda: {id: (each.how, each.attempt) for id, each in runtime.under_way(run_id).items()},
+        wake=feed_of(request).wake_for(run_id),
+        stopping=stopping_of(request),
+    )
+
+
+@pages.get("/ui/runs/{run_id}/download")
+async def download(request: Request, run_id: str) -> Response:
+    """Everything of it, whole, as JSON."""
+    runtime = runtime_of(request)
+    run = await run_json(runtime.store, run_id, include=_EVERYTHING, logs=runtime.logs(run_id))
+    headers = {"Content-Disposition": f'attachment; filename="{run["run_id"]}.json"'}
+    return Response(msgspec.json.format(encode(run), indent=2), 200, headers, "application/json")
+
+
+@pages.post("/ui/runs/{run_id}/{verb}", dependencies=[Depends(own_form)])
+async def act(request: Request, run_id: str, verb: str) -> Response:
+    runtime = runtime_of(request)
+    pairs = await form_of(request)
+    match verb:
+        case "cancel":
+            await runtime.cancel(run_id, reason=only(pairs, "reason")[:1000], by="console")
+        case "pause":
+            await runtime.pause(run_id, reason=only(pairs, "reason")[:1000], by="console")
+        case "retry":
+            await runtime.retry(run_id, by="console")
+        case "release":
+            await runtime.release(run_id, by="console")
+        case "fork":
+            row = await runtime.fork(run_id, at=only(pairs, "at"), by="console")
+            return found(request, f"runs/{part(row.run_id)}")
+        case "again":
+            row = await runtime.engine_row(run_id)
+            runtime.raise_if_overloaded()
+            run = await run_json(runtime.store, run_id)
+            started = await runtime.start(row.workflow, encode(run["input"]), by="console")
+            return found(request, f"runs/{part(started.run.run_id)}")
+        case _:
+            raise BadRequest(f'"{verb[:40]}" is nothing that can be done with a run. Nothing was done.')
+    return found(request, f"runs/{part(run_id)}")
+
+
+async def _shown(request: Request, run_id: str, step: str | None) -> dict[str, Any]:
+    runtime = runtime_of(request)
+    under_way = runtime.under_way(run_id)
+    run = await run_json(
+        runtime.store, run_id, include=_EVERYTHING, logs=runtime.logs(run_id), under_way=under_way
+    )
+    steps: list[JsonObject] = run["steps"]
+    chosen: JsonObject | None = next((each for each in steps if each["id"] == step), None)
+    now_ms = int(time.time() * 1000)
+    return {
+        "run": run,
+        "ended": run["status"] in _ENDED,
+        "verbs": _verbs(run["status"]),
+        "timeline": timeline_json(steps, run["trace"]["spans"], now_ms=now_ms),
+        "hooks": [hook for hook in run["waiting_on"] if hook["kind"] == "hook"],
+        "events": run["events"][-EVENTS_MOST:],
+        "logs": run["logs"][-EVENTS_MOST:],
+        "frames": frames_json(_traceback(run), runtime.folder),
+        "step": chosen,
+        "step_asked": step,
+        "step_frames": frames_json(_traceback(chosen), runtime.folder),
+        "known_workflow": run["workflow"] in runtime.project.workflows,
+    }
+
+
+def _traceback(item: JsonObject | None) -> str:
+    """Of a run or step; empty without an error."""
+    error: object = item["error"] if item is not None else None
+    return str(error.get("traceback") or "") if is_object(error) else ""
+
+
+async def _drawing(request: Request, run: JsonObject) -> dict[str, Any]:
+    try:
+        shown = await _canvas(request, run, must=True)
+    except KslError as error:
+        return {"canvas": None, "canvas_error": error.message, "changed": False}
+    assert shown is not None
+    return {"canvas": drawing(drawn_svg_alone(shown)), "canvas_error": "", "changed": bool(shown["changed"])}
+
+
+async def _canvas(request: Request, run: JsonObject, *, must: bool = False) -> JsonObject | None:
+    """None where the version that the run was started with was not kept; `must` says why instead."""
+    runtime = runtime_of(request)
+    try:
+        return await run_canvas_json(
+            runtime.store,
+            runtime.project,
+            run["workflow"],
+            run["run_id"],
+            now_ms=runtime.engine.clock.now_ms(),
+            under_way=runtime.under_way(run["run_id"]),
+        )
+    except (UnknownCanvas, UnknownRun):
+        if must:
+            raise
+        return None
+
+
+def _verbs(status: str) -> list[tuple[str, str]]:
+    """What can be done with a run in this state, with what it is called."""
+    if status == RunStatus.FAILED:
+        return [("retry", "Retry"), ("again", "Run again")]
+    if status in _ENDED:
+        return [("again", "Run again")]
+    if status == RunStatus.HELD:
+        return [("release", "Release"), ("retry", "Retry"), ("cancel", "Cancel")]
+    return [("pause", "Pause"), ("cancel", "Cancel")]
