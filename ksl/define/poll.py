@@ -5,18 +5,33 @@ from __future__ import annotations
 import inspect
 import logging
 import types
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from ksl.define.codec import Codec, Json
 from ksl.define.cron import scheduled
+from ksl.define.delivery import Delivery
 from ksl.define.duration import Duration, parse_duration
 from ksl.define.source import Asked, Source
+from ksl.define.workflow import Workflow
 from ksl.errors import MalformedTrigger
 from ksl.records import SourceKind
 
 S = TypeVar("S")
+P = TypeVar("P")
 _COLLECTIONS = (Iterable, AsyncIterable)
 
 
@@ -37,7 +52,7 @@ class PollContext(Generic[S]):
         self._set_state(state)
 
 
-class PollSource(Source):
+class PollSource(Source, Generic[P]):
     """Calls `run` when it is first seen and then by the schedule, and fires for what that returns.
 
     `run` takes a `PollContext`, or nothing, and is `async def`, or a plain `def` that runs in a thread. What it
@@ -49,6 +64,91 @@ class PollSource(Source):
 
     kind: ClassVar[SourceKind] = "poll"
 
+    @overload
+    def __init__(
+        self,
+        slug: str,
+        schedule: str,
+        run: Callable[..., object],
+        *,
+        timezone: str = "UTC",
+        state: Any = None,
+        filter: Callable[[P], object] | None = None,
+        each: bool = False,
+        key: Callable[[P], object] | None = None,
+        payload: type[P],
+        timeout: Duration = "5m",
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        slug: str,
+        schedule: str,
+        run: Callable[..., Awaitable[Iterable[P]] | AsyncIterable[P] | Iterable[P]],
+        *,
+        timezone: str = "UTC",
+        state: Any = None,
+        filter: Callable[[P], object] | None = None,
+        each: Literal[True],
+        key: Callable[[P], object] | None = None,
+        payload: None = None,
+        timeout: Duration = "5m",
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        slug: str,
+        schedule: str,
+        run: Callable[..., Awaitable[P | None]],
+        *,
+        timezone: str = "UTC",
+        state: Any = None,
+        filter: Callable[[P], object] | None = None,
+        each: bool = False,
+        key: Callable[[P], object] | None = None,
+        payload: None = None,
+        timeout: Duration = "5m",
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        slug: str,
+        schedule: str,
+        run: Callable[..., P | None],
+        *,
+        timezone: str = "UTC",
+        state: Any = None,
+        filter: Callable[[P], object] | None = None,
+        each: bool = False,
+        key: Callable[[P], object] | None = None,
+        payload: None = None,
+        timeout: Duration = "5m",
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: PollSource[Any],
+        slug: str,
+        schedule: str,
+        run: Callable[..., Any],
+        *,
+        timezone: str = "UTC",
+        state: Any = None,
+        filter: Callable[[Any], object] | None = None,
+        each: bool = False,
+        key: Callable[[Any], object] | None = None,
+        payload: Any = None,
+        timeout: Duration = "5m",
+        name: str | None = None,
+        description: str = "",
+    ) -> None: ...
     def __init__(
         self,
         slug: str,
@@ -82,6 +182,22 @@ class PollSource(Source):
             raise MalformedTrigger(
                 f"{self.where}: its run yields, so it gives many payloads. Say each=True, or return one."
             )
+
+    @overload
+    def attach(
+        self,
+        target: Workflow[Any, Any],
+        /,
+        *,
+        transform: Callable[[P], object] | Callable[[P, Delivery], object] | None = None,
+    ) -> Self: ...
+    @overload
+    def attach(
+        self, target: object, /, *, prompt: str | Callable[[P], str] | Callable[[P, Delivery], str]
+    ) -> Self: ...
+    def attach(self, target: Any, /, *, transform: Any = None, prompt: Any = None) -> Self:
+        """As `Source.attach`, with the payload's type."""
+        return self._attach(target, transform, prompt)
 
     def details(self) -> Json:
         return {

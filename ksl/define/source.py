@@ -65,10 +65,16 @@ class Source:
 
     @overload
     def attach(
-        self, target: Workflow[Any, Any], /, *, transform: Callable[..., object] | None = None
+        self,
+        target: Workflow[Any, Any],
+        /,
+        *,
+        transform: Callable[[Any], object] | Callable[[Any, Delivery], object] | None = None,
     ) -> Self: ...
     @overload
-    def attach(self, target: object, /, *, prompt: str | Callable[..., str]) -> Self: ...
+    def attach(
+        self, target: object, /, *, prompt: str | Callable[[Any], str] | Callable[[Any, Delivery], str]
+    ) -> Self: ...
     def attach(
         self, target: object, /, *, transform: Callable[..., object] | None = None, prompt: object = None
     ) -> Self:

@@ -308,7 +308,7 @@ class Runtime:
         if isinstance(source, CronSource):
             return (await self.triggers.fire(source, [Item(source.data)], by=by)).row
         assert isinstance(source, PollSource)
-        return (await self.polls.poll(source, by=by))[-1]
+        return (await self.polls.poll(cast("PollSource[Any]", source), by=by))[-1]
 
     async def switch_trigger(self, slug: str, workflow: str | None, *, enabled: bool, by: str) -> Switch:
         """Enables or disables a source, or its attachment to one workflow. Errors: UnknownTrigger."""

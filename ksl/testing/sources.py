@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ksl.define.cron import CronSource
 from ksl.define.poll import PollSource
@@ -80,7 +80,7 @@ class Sources:
         self._know(source)
         runtime = self._machine().runtime
         if isinstance(source, PollSource):
-            rows = await runtime.polls.poll(source, by=BY, given=payload)
+            rows = await runtime.polls.poll(cast("PollSource[Any]", source), by=BY, given=payload)
         else:
             if isinstance(source, CronSource) and payload is UNGIVEN:
                 data = source.data

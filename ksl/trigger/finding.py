@@ -34,7 +34,7 @@ class Found(NamedTuple):
 class Call:
     """Calls `run` once. `thread_ended` is set while no thread of it is left."""
 
-    def __init__(self, source: PollSource, cursor: bytes | None) -> None:
+    def __init__(self, source: PollSource[Any], cursor: bytes | None) -> None:
         self.source = source
         self.cursor = cursor
         self.is_over = False
@@ -136,7 +136,9 @@ class Call:
             self.cursor = self.source.state.encode(state, root="state")
 
 
-def failed(source: PollSource, what: str, error: BaseException, *, told: str | None = None) -> PollFailed:
+def failed(
+    source: PollSource[Any], what: str, error: BaseException, *, told: str | None = None
+) -> PollFailed:
     message = str(error)
     if told is None:
         told = message
@@ -149,7 +151,7 @@ def failed(source: PollSource, what: str, error: BaseException, *, told: str | N
     )
 
 
-def _items(source: PollSource, returned: Any) -> list[Item]:
+def _items(source: PollSource[Any], returned: Any) -> list[Item]:
     """Errors: PollFailed."""
     if returned is None:
         return []
@@ -167,7 +169,7 @@ def _items(source: PollSource, returned: Any) -> list[Item]:
     return [item for item in items if item is not None]
 
 
-def _item(source: PollSource, value: Any, *, what: str) -> Item | None:
+def _item(source: PollSource[Any], value: Any, *, what: str) -> Item | None:
     """None where the filter says no. Errors: PollFailed."""
     from pydantic import ValidationError
 
@@ -188,7 +190,7 @@ def _item(source: PollSource, value: Any, *, what: str) -> Item | None:
     return Item(data, _keys(source, value, data, what), value)
 
 
-def _keys(source: PollSource, value: Any, data: bytes, what: str) -> tuple[FiredKey, ...]:
+def _keys(source: PollSource[Any], value: Any, data: bytes, what: str) -> tuple[FiredKey, ...]:
     if source.key is None:
         if not source.each:
             return ()

@@ -96,7 +96,7 @@ class PollLoop:
         )
         return min((moment for moment in moments if moment is not None), default=None)
 
-    async def poll(self, source: PollSource, *, by: str, given: Any = UNGIVEN) -> list[FiringRow]:
+    async def poll(self, source: PollSource[Any], *, by: str, given: Any = UNGIVEN) -> list[FiringRow]:
         """Polls now, whatever the schedule says, and returns the firings, at least one. A poll that is under way is
         waited for first. `given` is taken for what `run` returned.
 
@@ -119,17 +119,17 @@ class PollLoop:
         if self._polling:
             await asyncio.wait(self.polling)
 
-    def _sources(self) -> list[PollSource]:
+    def _sources(self) -> list[PollSource[Any]]:
         return [each for each in self._triggers.project.triggers.values() if isinstance(each, PollSource)]
 
-    def _state(self, source: PollSource) -> SourceState:
+    def _state(self, source: PollSource[Any]) -> SourceState:
         return self._triggers.state(source.slug) or SourceState(source.slug)
 
-    def _rests(self, source: PollSource, now_ms: int) -> bool:
+    def _rests(self, source: PollSource[Any], now_ms: int) -> bool:
         # Not longer than that, where the clock was set back meanwhile.
         return 0 < self._rests_until_ms.get(source.slug, 0) - now_ms <= REST_MS
 
-    async def _look(self, source: PollSource, now_ms: int) -> bool:
+    async def _look(self, source: PollSource[Any], now_ms: int) -> bool:
         if not await self._is_enabled(source, now_ms) or source.slug in self._polling:
             return False
         due_ms = self._due_ms(source)
@@ -138,7 +138,7 @@ class PollLoop:
         self._begin(source, nominal_ms=self._nominal_ms(source, now_ms), by=BY)
         return True
 
-    async def _is_enabled(self, source: PollSource, now_ms: int) -> bool:
+    async def _is_enabled(self, source: PollSource[Any], now_ms: int) -> bool:
         enabled = self._triggers.standing.is_enabled(source.slug)
         state = self._state(source)
         note = _note(state)
@@ -151,10 +151,10 @@ class PollLoop:
             await self._move(source, now_ms, msgspec.structs.replace(note, retry_ms=None))
         return enabled
 
-    async def _move(self, source: PollSource, last_ms: int | None, note: Note) -> None:
+    async def _move(self, source: PollSource[Any], last_ms: int | None, note: Note) -> None:
         await self._triggers.save(_state(source, last_ms, self._state(source).cursor, note))
 
-    def _due_ms(self, source: PollSource) -> int | None:
+    def _due_ms(self, source: PollSource[Any]) -> int | None:
         rests_ms = self._rests_until_ms.get(source.slug, 0)
         state = self._state(source)
         note = _note(state)
@@ -167,7 +167,7 @@ class PollLoop:
             due_ms = None if tick_s is None else tick_s * 1000
         return None if due_ms is None else max(due_ms, rests_ms)
 
-    def _nominal_ms(self, source: PollSource, now_ms: int) -> int:
+    def _nominal_ms(self, source: PollSource[Any], now_ms: int) -> int:
         """The newest tick, where one has come; else the poll is the first, or one more after a failure."""
         last_ms = self._state(source).last_ms
         tick_s = source.schedule.previous(now_ms / 1000 + 0.001)
@@ -176,7 +176,7 @@ class PollLoop:
         return tick_s * 1000
 
     def _begin(
-        self, source: PollSource, *, nominal_ms: int, by: str, given: Any = UNGIVEN
+        self, source: PollSource[Any], *, nominal_ms: int, by: str, given: Any = UNGIVEN
     ) -> asyncio.Task[list[FiringRow]]:
         if self._stopping:
             raise ShuttingDown(
@@ -187,7 +187,7 @@ class PollLoop:
         task.add_done_callback(lambda task: self._ended(source, task))
         return task
 
-    def _ended(self, source: PollSource, task: asyncio.Task[list[FiringRow]]) -> None:
+    def _ended(self, source: PollSource[Any], task: asyncio.Task[list[FiringRow]]) -> None:
         del self._polling[source.slug]
         self._woken.set()
         if task.cancelled() or (error := task.exception()) is None or isinstance(error, PollFailed):
@@ -198,7 +198,7 @@ class PollLoop:
         else:
             _log.error("poll source %s failed", source.slug, exc_info=error)
 
-    async def _poll(self, source: PollSource, nominal_ms: int, by: str, given: Any) -> list[FiringRow]:
+    async def _poll(self, source: PollSource[Any], nominal_ms: int, by: str, given: Any) -> list[FiringRow]:
         call = Call(source, self._state(source).cursor)
         try:
             found = await call.found() if given is UNGIVEN else call.given(given)
@@ -216,7 +216,7 @@ class PollLoop:
                 finally:
                     self._outlived.discard(source.slug)
 
-    async def _fire(self, source: PollSource, found: Found, nominal_ms: int, by: str) -> list[FiringRow]:
+    async def _fire(self, source: PollSource[Any], found: Found, nominal_ms: int, by: str) -> list[FiringRow]:
         state = self._state(source)
         moved = _state(source, nominal_ms, found.cursor, Note())
         new = await self._new(source, found.items)
@@ -252,7 +252,7 @@ class PollLoop:
             )
         return rows
 
-    async def _new(self, source: PollSource, items: list[Item]) -> list[Item]:
+    async def _new(self, source: PollSource[Any], items: list[Item]) -> list[Item]:
         """Those that have not fired, each once."""
         new: dict[str, Item] = {}
         plain: list[Item] = []
@@ -267,14 +267,16 @@ class PollLoop:
                     new.setdefault(item.keys[0].key, item)
         return [*plain, *new.values()]
 
-    def _behind(self, source: PollSource, state: SourceState, nominal_ms: int, error: str) -> SourceState:
+    def _behind(
+        self, source: PollSource[Any], state: SourceState, nominal_ms: int, error: str
+    ) -> SourceState:
         """The state stays, and the next poll comes after the backoff."""
         failures = _note(state).failures + 1
         backoff_ms = min(BACKOFF_FIRST_MS << min(failures - 1, 20), BACKOFF_MAX_MS)
         note = Note(failures, self._clock.now_ms() + backoff_ms, error[:MESSAGE_MAX])
         return _state(source, nominal_ms, state.cursor, note)
 
-    async def _failed(self, source: PollSource, nominal_ms: int, error: PollFailed, by: str) -> None:
+    async def _failed(self, source: PollSource[Any], nominal_ms: int, error: PollFailed, by: str) -> None:
         state = self._state(source)
         behind = self._behind(source, state, nominal_ms, str(error))
         retry_ms = _note(behind).retry_ms or 0
@@ -302,7 +304,7 @@ def _note(state: SourceState) -> Note:
     return Note() if state.note is None else msgspec.json.decode(state.note, type=Note)
 
 
-def _state(source: PollSource, last_ms: int | None, cursor: bytes | None, note: Note) -> SourceState:
+def _state(source: PollSource[Any], last_ms: int | None, cursor: bytes | None, note: Note) -> SourceState:
     return SourceState(source.slug, last_ms=last_ms, cursor=cursor, note=msgspec.json.encode(note))
 
 

@@ -12,7 +12,8 @@ HEAD = """\
 from __future__ import annotations
 import asyncio
 from pydantic import BaseModel, SecretStr
-from ksl import ActionContext, Context, Credential, OAuth, Delivery, Retry, WebhookSource, action, bounded, workflow
+from ksl import ActionContext, Context, Credential, CronSource, Delivery, OAuth, PollContext, PollSource, Retry
+from ksl import WebhookSource, action, bounded, workflow
 class Brief(BaseModel):
     text: str
 class Token(BaseModel):
@@ -36,6 +37,14 @@ def told(brief: Brief, delivery: Delivery) -> int: return len(brief.text) + len(
 source = WebhookSource("s", payload=Brief, filter=lambda brief: brief.text == "x")
 source.attach(inner, transform=told).attach(inner, transform=lambda brief: brief.text)
 WebhookSource("t", filter=lambda payload: payload["n"] > 1).attach(inner)
+async def fetch(ctx: PollContext[Token]) -> list[Brief]: return []
+def page() -> Brief | None: return None
+polled = PollSource("p", "@hourly", fetch, each=True, key=lambda brief: brief.text, filter=bool, state=Token)
+polled.attach(inner, transform=lambda brief: brief.text).attach(inner)
+PollSource("q", "@hourly", page, filter=lambda brief: brief.text == "x").attach(inner, transform=told)
+PollSource("v", "@hourly", lambda: None, payload=Brief, filter=lambda brief: brief.text == "x").attach(inner)
+timed = CronSource("c", "@hourly", payload={"n": 1})
+timed.attach(inner, transform=lambda payload: payload["n"] + 1)
 @workflow
 async def outer(ctx: Context) -> str:
 """
@@ -80,6 +89,11 @@ WRONG = """
     WebhookSource("s", payload=Brief, filter=lambda brief: brief.txt)
     source.attach(inner, transform=lambda brief: brief.txt)
     source.attach(inner, transform=lambda: 3)
+    PollSource("p", "@hourly", fetch, each=True, key=lambda brief: brief.txt)
+    PollSource("p", "@hourly", page, filter=lambda brief: brief.txt)
+    polled.attach(inner, transform=lambda brief: brief.txt)
+    polled.attach(inner, transform=lambda: 3)
+    timed.attach(inner, transform=lambda: 3)
     return 3
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -64,8 +64,9 @@ async def test_a_poll_uses_the_projects_credential_and_betrays_nothing_of_it(
     runtime = await Runtime.open(folder, load_settings(folder, {}), project=project, serve=False)
     try:
         assert runtime.vault is not None
-        source = runtime.triggers.source("tracker")
-        assert isinstance(source, PollSource)
+        found = runtime.triggers.source("tracker")
+        assert isinstance(found, PollSource)
+        source = cast("PollSource[Any]", found)
         with pytest.raises(PollFailed, match="MissingCredential"):
             await runtime.polls.poll(source, by="ada")
         await runtime.vault.set("tracker", {"token": SECRET})
