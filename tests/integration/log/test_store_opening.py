@@ -46,6 +46,13 @@ def as_nobody() -> Generator[None]:
         os.seteuid(mine)
 
 
+def reachable(folder: Path) -> None:
+    """pytest's folders are its user's alone, however many of them there are above."""
+    for above in (folder, *folder.parents):
+        if "pytest-of-" in str(above):
+            above.chmod(0o755)
+
+
 async def test_a_folder_in_the_place_of_the_database(tmp_path: Path) -> None:
     await unopenable(tmp_path, cause="is a folder")
 
@@ -59,8 +66,7 @@ async def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
 async def test_a_folder_without_permission(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o555)
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+    reachable(tmp_path)
 
     with as_nobody():
         await unopenable(folder / "ksl.db", cause="permission denied")
@@ -70,8 +76,7 @@ async def test_a_database_without_permission(tmp_path: Path) -> None:
     path = await made(tmp_path / "data" / "ksl.db")
     path.parent.chmod(0o777)
     path.chmod(0o444)
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+    reachable(tmp_path)
 
     with as_nobody():
         await unopenable(path, cause="permission denied")
