@@ -195,12 +195,14 @@ class Transcript:
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\b\d\d:\d\d:\d\d\.\d{3}\b")
 _STRETCH = re.compile(r"\b\d+(\.\d+)?(ms|s)\b(?!\")")
 _KILLED = re.compile(r"^(bash: line \d+: +)?(\[\d+\].*)?\d* *Killed .*$\n?", re.MULTILINE)
+# A warning that a machine under load gives cause for, and no page.
+_BUSY = re.compile(r"^.* its body kept the event loop for .*$\n?", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r[^\n]*?\r")
 
 
 def _plain(text: str) -> str:
     """Without what differs from run to run, and with single spaces: columns are as wide as their content."""
-    text = _KILLED.sub("", _ESCAPE.sub("", text)).replace("\r", "")
+    text = _KILLED.sub("", _BUSY.sub("", _ESCAPE.sub("", text))).replace("\r", "")
     text = _STRETCH.sub("<took>", _MOMENT.sub("<moment>", text))
     lines = [re.sub(r" +", " ", line).rstrip() for line in text.splitlines()]
     return "".join(f"{line}\n" for line in lines if line)
