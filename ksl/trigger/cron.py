@@ -131,11 +131,11 @@ class CronLoop:
         schedule = source.schedule
         fresh = Note(schedule.expression, schedule.timezone)
         state = self._triggers.state(source.slug)
-        if state is None or state.last_ms is None or state.note is None:
+        note = None if state is None else _note(state)
+        if state is None or state.last_ms is None or note is None:
             pace = Pace(source, now_ms, fresh)
             await self._save(pace)
             return pace
-        note = msgspec.json.decode(state.note, type=Note)
         if (note.schedule, note.timezone) != (fresh.schedule, fresh.timezone):
             # Ticks of the old schedule are no ticks any more, and those of the new one were not due then.
             note = msgspec.structs.replace(note, schedule=fresh.schedule, timezone=fresh.timezone)
@@ -302,3 +302,11 @@ class CronLoop:
             return _LOOK_S
         # Never longer than a look: the wall clock may be set forward, or the machine have slept.
         return max(min((next_ms - self._clock.now_ms()) / 1000, _LOOK_S), 0.001)
+
+
+def _note(state: SourceState) -> Note | None:
+    """None where there is none, and where it is that of another kind of source that had the slug before."""
+    try:
+        return None if state.note is None else msgspec.json.decode(state.note, type=Note)
+    except msgspec.ValidationError:
+        return None

@@ -35,7 +35,7 @@ _LOOK_S = 1.0
 _log = logging.getLogger("ksl.trigger")
 
 
-class Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class Note(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is stored beside the cursor."""
 
     failures: int = 0  # in a row
@@ -123,7 +123,8 @@ class PollLoop:
         return [each for each in self._triggers.project.triggers.values() if isinstance(each, PollSource)]
 
     def _state(self, source: PollSource[Any]) -> SourceState:
-        return self._triggers.state(source.slug) or SourceState(source.slug)
+        state = self._triggers.state(source.slug)
+        return state if state is not None and _is_of_a_poll(state) else SourceState(source.slug)
 
     def _rests(self, source: PollSource[Any], now_ms: int) -> bool:
         # Not longer than that, where the clock was set back meanwhile.
@@ -298,6 +299,15 @@ class PollLoop:
         if next_ms is None:
             return _LOOK_S
         return max(min((next_ms - self._clock.now_ms()) / 1000, _LOOK_S), 0.001)
+
+
+def _is_of_a_poll(state: SourceState) -> bool:
+    """And not of another kind of source that had the slug before."""
+    try:
+        _note(state)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _note(state: SourceState) -> Note:

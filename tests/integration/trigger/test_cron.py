@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -329,3 +330,19 @@ async def test_a_fixed_time_in_the_hour_that_is_repeated_starts_one_run(world: W
         1_761_438_600_000,  # 02:30+02:00, the first of two
         1_761_528_600_000,  # 02:30+01:00, 25 hours later
     ]
+
+
+async def test_a_slug_that_was_a_polls_begins_as_a_cron_source_and_back_again(world: World) -> None:
+    poll = f'{W}\nPollSource("tens", "*/10 * * * *", lambda: None).attach(w)\n'
+    await world.load(poll)
+    await world.runtime.polls.once(world.clock.now_ms())
+    await asyncio.gather(*world.runtime.polls.polling)
+
+    await world.restart(tens())
+    await look(world)
+    await pass_minutes(world, 12)
+    assert await nominal(world) == ["15:10"]
+
+    await world.restart(poll)
+    assert await world.runtime.polls.once(world.clock.now_ms()) == 1  # first seen
+    await asyncio.gather(*world.runtime.polls.polling)
