@@ -45,7 +45,15 @@ async def order(name: str) -> None:
         for step in file.steps:
             if step.kind == "dynamic" and isinstance(file.parents[step.call], ast.Await):
                 shown = file.shown(step.call.func)
-                yield Finding(step.call, f"which step {shown}() runs is known only at run time", self.fix)
+                if file.runs_steps(step.call.func):
+                    message = (
+                        f"{shown}() runs what the result of a step names, which is known only at run time"
+                    )
+                    yield Finding(
+                        step.call, message, "Give the result a name, and branch to steps that are named."
+                    )
+                else:
+                    yield Finding(step.call, f"which step {shown}() runs is known only at run time", self.fix)
         for node in file.drawn_nodes:
             if isinstance(node, ast.Call) and (runs := file.resolve(node.func)) in (exec, eval):
                 name = "exec" if runs is exec else "eval"
