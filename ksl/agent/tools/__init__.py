@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
     """`folder` is the project's. Errors: MalformedDefinition."""
     from ksl.agent.tools.files import FileTools
+    from ksl.agent.tools.shell import ShellTools
     from ksl.define.sandbox import Sandbox
 
     sets: list[ToolSet] = []
     if isinstance(agent.sandbox, Sandbox):
         sets.append(FileTools(agent.sandbox))
+        if agent.sandbox.shell:
+            sets.append(ShellTools(agent.sandbox))
     return sets
