@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 Json = dict[str, Any]
 Say = Callable[[Json], Json]
@@ -45,17 +45,22 @@ def turn_of(body: Json) -> int:
     return sum(message["role"] == "assistant" for message in body["messages"])
 
 
+def _script(turns: list[Json]) -> Say:
+    return lambda body: turns[turn_of(body)]
+
+
 class ChatServer:
-    """`mishaps` are answers for the next requests in place of the right ones: (status, headers), "cut", "junk"."""
+    """`before` is told of each request and says whether it gets no answer. `mishaps` are answers for the next requests
+    in place of the right ones: (status, headers), "cut", "junk"."""
 
     def __init__(self, say: Say | list[Json]) -> None:
-        self._say: Say = (lambda body: say[turn_of(body)]) if isinstance(say, list) else say
+        self.say: Say = say if callable(say) else _script(say)
         self.requests: list[Json] = []
         self.turns: Counter[int] = Counter()  # requests that were answered, by turn
         self.mishaps: list[Any] = []
         self.effects: list[tuple[str, str]] = []  # (name, idempotency key), of POST /effects/NAME
-        self.before: Callable[[str, int], Awaitable[None]] | None = None  # (path, how many came before)
-        self._counts: Counter[str] = Counter()
+        self.before: Callable[[str, int], Awaitable[bool]] | None = None  # (path, how many came before)
+        self.counts: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> ChatServer:
@@ -82,13 +87,13 @@ class ChatServer:
                 path = first.split(" ")[1]
                 headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                count = self._counts[path]
-                self._counts[path] += 1
+                count = self.counts[path]
+                self.counts[path] += 1
                 if path.startswith("/effects/"):
                     self.effects.append((path.rpartition("/")[2], headers.get("idempotency-key", "")))
-                if self.before is not None:
-                    await self.before(path, count)
-                if path.startswith("/effects/"):
+                if self.before is not None and await self.before(path, count):
+                    return
+                if not path.startswith("/v1/"):
                     _send(writer, 200, b"{}")
                 else:
                     self._chat(writer, json.loads(body), headers)
@@ -103,18 +108,25 @@ class ChatServer:
         self.requests.append(body)
         match self.mishaps.pop(0) if self.mishaps else None:
             case "cut":
-                writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{"id"')
+                writer.write(
+                    b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{"id"'
+                )
                 writer.close()
                 return
             case "junk":
                 _send(writer, 200, b'{"id": "x", "choices": [{"mess')
                 return
-            case (int(status), dict(more)):
-                _send(writer, status, b'{"error": {"message": "not now", "type": "x"}}', more)
+            case (int(status), more):
+                _send(
+                    writer,
+                    status,
+                    b'{"error": {"message": "not now", "type": "x"}}',
+                    cast("dict[str, str]", more),
+                )
                 return
             case _:
                 pass
-        message = self._say(body)
+        message = self.say(body)
         self.turns[turn_of(body)] += 1
         if body.get("stream"):
             self._stream(writer, message)

@@ -35,3 +35,7 @@ class Model(Protocol):
     async def turn(self, question: Question) -> Reply:
         """Errors: ModelRefused, ModelUnavailable, RetryLater."""
         ...
+
+    async def close(self) -> None:
+        """Lets go of its connections."""
+        ...

@@ -48,11 +48,14 @@ class Models:
         default: str = "",
         providers: Mapping[str, Provider] | None = None,
         env: Mapping[str, str],
+        learn: Callable[[str, str], object] | None = None,
     ) -> None:
+        """`learn` is told each key that is used, by its vendor, so that it can be masked."""
         self.folder = folder
         self.default = default
         self.providers = dict(providers or {})
         self._env = env
+        self._learn = learn
         self._open: dict[str, Model] = {}
 
     def name_of(self, asked: str | None) -> str:
@@ -107,7 +110,10 @@ class Models:
         if model is None:
             self.check(name)
             vendor, _, id = name.partition("/")
-            model = self._open[name] = await self._make(vendor, id, name)
+            made = await self._make(vendor, id, name)
+            model = self._open.setdefault(name, made)
+            if model is not made:  # somebody else was quicker
+                await made.close()
         return model
 
     def key(self, vendor: str) -> str:
@@ -115,10 +121,6 @@ class Models:
             asked = provider.api_key
             return self._env.get(asked.removeprefix("env:"), "") if asked.startswith("env:") else asked
         return next((key for name in VENDORS[vendor][1] if (key := self._env.get(name))), "")
-
-    def secrets(self) -> list[str]:
-        """The keys that are set, for whoever masks secrets."""
-        return [key for vendor in [*VENDORS, *self.providers] if (key := self.key(vendor))]
 
     def vendors(self) -> list[Vendor]:
         found: list[Vendor] = []
@@ -137,11 +139,9 @@ class Models:
         return found
 
     async def close(self) -> None:
-        for model in self._open.values():
-            close: Callable[[], object] | None = getattr(model, "close", None)
-            if close is not None:
-                await close()  # pyright: ignore[reportGeneralTypeIssues]
-        self._open.clear()
+        models, self._open = list(self._open.values()), {}
+        for model in models:
+            await model.close()
 
     async def _make(self, vendor: str, id: str, name: str) -> Model:
         if vendor == "test":
@@ -150,19 +150,19 @@ class Models:
             return test_model(id, name=name, folder=self.folder)
         import asyncio
 
-        # Seconds of importing, which must not keep the loop.
-        await asyncio.to_thread(importlib.import_module, "ksl.agent.vendor")
-        from ksl.agent.vendor import VendorModel
-
         provider = self.providers.get(vendor)
         kind = VENDORS[vendor][0] if provider is None else "openai"
-        return VendorModel(
-            kind,
-            id,
-            name=name,
-            key=self.key(vendor),
-            base_url=None if provider is None else provider.base_url,
-        )
+        base_url = None if provider is None else provider.base_url
+
+        if self._learn is not None and (key := self.key(vendor)):
+            self._learn(vendor, key)
+
+        def make() -> Model:
+            from ksl.agent.vendor import VendorModel
+
+            return VendorModel(kind, id, name=name, key=self.key(vendor), base_url=base_url)
+
+        return await asyncio.to_thread(make)  # seconds of importing, which must not keep the loop
 
     def _nearest(self, vendor: str) -> str:
         from difflib import get_close_matches

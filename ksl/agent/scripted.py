@@ -71,6 +71,9 @@ class EchoModel:
             value = plainest(question.output)
         return Reply([_call(0, OUTPUT_TOOL, value, question)], _use("test/echo", question, json.dumps(value)))
 
+    async def close(self) -> None:
+        return None
+
 
 class ScriptModel:
     def __init__(self, name: str, script: str, folder: Path) -> None:
@@ -92,6 +95,9 @@ class ScriptModel:
         if isinstance(turn, str):
             turn = {"text": turn}
         return self._reply(cast("Json", turn), question)
+
+    async def close(self) -> None:
+        return None
 
     def _turns(self) -> list[Turn]:
         if self._script in _scripts:

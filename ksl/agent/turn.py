@@ -110,7 +110,7 @@ class _Turn(AgentAction):
             await services.check_budgets(
                 agent.budget, run_id=context.run_id, step=context.step_id, prompt=conversation.step
             )
-        model = await services.models.get(services.models.check(agent.model))
+        model = await services.models.get(services.models.name_of(agent.model))
         messages = await conversation.whole(services, context)
         reply = await model.turn(self._question(messages, context))
         context._use = reply.use  # pyright: ignore[reportPrivateUsage]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class AgentServices:
         self._clock = clock
         self.folder = settings.folder
         self.workspaces_root = settings.data_folder / "workspaces"
-        self.models = models_of(settings, os.environ)
+        self.models = models_of(settings, os.environ, learn=runtime.redactor.learn)
         self._tool_sets: dict[str, list[ToolSet]] = {}
         self._spending = Spending(runtime, settings=settings, store=store, clock=clock)
         self._task: asyncio.Future[Any] | None = None  # that adds them
@@ -224,12 +224,14 @@ def script_services() -> ScriptServices:
         return ScriptServices(None)
 
 
-def models_of(settings: Settings, env: Mapping[str, str]) -> Models:
+def models_of(
+    settings: Settings, env: Mapping[str, str], *, learn: Callable[[str, str], object] | None = None
+) -> Models:
     providers = {
         name: Provider(base_url=given["base_url"], api_key=given.get("api_key", ""))
         for name, given in settings.models.providers.items()
     }
-    return Models(folder=settings.folder, default=settings.models.default, providers=providers, env=env)
+    return Models(folder=settings.folder, default=settings.models.default, providers=providers, env=env, learn=learn)
 
 
 def session_id_of(run_id: str, step: str) -> str:

@@ -83,12 +83,12 @@ async def test_no_crash_repeats_a_recorded_turn_or_tool(world: World, server: Ch
 
 
 async def test_a_structured_answer_is_one_of_a_union(world: World, server: ChatServer) -> None:
-    server._say = lambda body: output({"response": {"kind": "bug", "severity": 3}})
+    server.say = lambda body: output({"response": {"kind": "bug", "severity": 3}})
     await world.load(AGENT, settings=server.settings)
 
     assert (await world.run("tickets", "It crashes.")).output == 3
 
-    server._say = lambda body: output({"response": {"kind": "question", "about": None}})
+    server.say = lambda body: output({"response": {"kind": "question", "about": None}})
     assert (await world.run("tickets", "How?")).output is None
     done = await world.run("sorted-by-agent", "How?")
     assert done.output == {"kind": "question", "is": "Question"}
@@ -99,7 +99,7 @@ async def test_an_answer_that_does_not_fit_goes_back_to_the_model(world: World, 
         fits = turn_of(body) == 1
         return output({"response": {"kind": "bug", "severity": 2 if fits else "very"}})
 
-    server._say = say
+    server.say = say
     await world.load(AGENT, settings=server.settings)
 
     assert (await world.run("tickets", "It crashes.")).output == 2
@@ -109,7 +109,7 @@ async def test_an_answer_that_does_not_fit_goes_back_to_the_model(world: World, 
 async def test_an_answer_that_never_fits_fails_the_step_after_three_turns(
     world: World, server: ChatServer
 ) -> None:
-    server._say = lambda body: output({"response": {"kind": "poem"}})
+    server.say = lambda body: output({"response": {"kind": "poem"}})
     await world.load(AGENT, settings=server.settings)
 
     llm = await world.run("tickets", "It crashes.")
@@ -162,7 +162,7 @@ async def test_wrong_arguments_and_unknown_tools_are_told_to_the_model(
         calls(("c1", "fail", {"times": "many"}), ("c2", "delete_all", {}), ("c3", "echo", "{not json")),
         text("I see."),
     ]
-    server._say = lambda body: said[turn_of(body)]
+    server.say = lambda body: said[turn_of(body)]
     await world.load(AGENT, settings=server.settings)
 
     done = await world.run("w", "Go.")
@@ -176,7 +176,7 @@ async def test_wrong_arguments_and_unknown_tools_are_told_to_the_model(
 
 
 async def test_a_tool_that_keeps_failing_ends_the_prompt(world: World, server: ChatServer) -> None:
-    server._say = lambda body: calls((f"c{turn_of(body)}", "fail", {"message": "no"}))
+    server.say = lambda body: calls((f"c{turn_of(body)}", "fail", {"message": "no"}))
     await world.load(AGENT, settings=server.settings)
 
     failed = await world.run("w", "Go.")
