@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from croniter import croniter
 
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+_RANGES = ("0 to 59", "0 to 23", "1 to 31", "1 to 12 or jan to dec", "0 to 7 or sun to sat")
+# What croniter raises for an expression; its own errors are ValueErrors.
+_UNREAD = (ValueError, TypeError, KeyError, IndexError)
 NICKNAMES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -240,7 +243,7 @@ def _fields(expression: object) -> list[str]:
 
 def _parsed(expression: str, fields: list[str]) -> tuple[tuple[int, ...], croniter]:
     """The minutes of a day that fit, and croniter for the days."""
-    from croniter import CroniterError, croniter
+    from croniter import croniter
 
     day, month, weekday = fields[2:]
     for name, field in zip(FIELDS, fields, strict=True):
@@ -260,19 +263,26 @@ def _parsed(expression: str, fields: list[str]) -> tuple[tuple[int, ...], cronit
     try:
         expanded = croniter.expand(" ".join(fields))[0]
         found = croniter(days, _midnight(date(2000, 1, 1)), implement_cron_bug=True)
-    except (CroniterError, TypeError, ValueError, KeyError, IndexError) as error:
-        raise BadSchedule(
-            f'the schedule "{expression}" cannot be read: {_reason(error, expression)}'
-        ) from None
+    except _UNREAD as error:
+        raise BadSchedule(f'the schedule "{expression}" cannot be read: {_reason(fields)}') from None
     minutes = range(60) if expanded[0] == ["*"] else [int(each) for each in expanded[0]]
     hours = range(24) if expanded[1] == ["*"] else [int(each) for each in expanded[1]]
     return tuple(sorted(hour * 60 + minute for hour in hours for minute in minutes)), found
 
 
-def _reason(error: Exception, expression: str) -> str:
-    """croniter's own words repeat the expression that it was given."""
-    text = str(error).replace(f"[{expression}]", "").strip(" .,:")
-    return (text or "it fits no form of a cron expression") + "."
+def _reason(fields: list[str]) -> str:
+    """Names the field that is wrong, which croniter's own words do not."""
+    from croniter import croniter
+
+    for place, field in enumerate(fields):
+        try:
+            croniter.expand(" ".join(["*"] * place + [field] + ["*"] * (len(fields) - place - 1)))
+        except _UNREAD:
+            return (
+                f'the {FIELDS[place]} field "{field}" is no list of numbers, ranges (a-b) and steps (*/n) '
+                f"from {_RANGES[place]}."
+            )
+    return "its fields do not go together."
 
 
 def _midnight(day: date) -> datetime:
