@@ -42,7 +42,7 @@ _PUBLIC: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
     (frozenset({"POST"}), re.compile(r"/triggers/[^/]+")),
     # The console's door: logging in, with what the page needs to look like one.
     (frozenset({"GET", "POST"}), re.compile(r"/ui/login")),
-    (frozenset({"GET"}), re.compile(r"/ui/login/[^/]+|/ui/assets/[^/]+")),
+    (frozenset({"GET"}), re.compile(r"/ui|/ui/login/[^/]+|/ui/assets/[^/]+")),
 )
 
 # Where the cookie of a session stands in for the token. Nowhere else: no other address expects a browser.

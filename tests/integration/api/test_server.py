@@ -31,6 +31,7 @@ OPEN = {
     ("POST", "/hooks/{token}"),
     ("POST", "/hooks/{token}/reject"),
     ("POST", "/triggers/{endpoint}"),
+    ("GET", "/ui"),
     ("GET", "/ui/login"),
     ("POST", "/ui/login"),
     ("GET", "/ui/login/{code}"),

@@ -1,0 +1,353 @@
+"""The pages of the console as text, and the stream that keeps one up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api.serving import Served, serving
+from tests.integration.api.visiting import Visitor, text_in, visiting
+
+MORE = '''
+import asyncio
+from pydantic import BaseModel
+from ksl import Context, CronSource, Retry, StepFailed, WebhookSource, action, workflow
+
+GATE = asyncio.Event()
+
+
+class Order(BaseModel):
+    id: str
+    amount: float = 0
+
+
+@action
+async def first(id: str) -> str:
+    return id
+
+
+@action
+async def second(id: str) -> str:
+    await GATE.wait()
+    return id
+
+
+@action(retry=Retry(attempts=2, initial="1ms", jitter=False))
+async def refuse(text: str) -> None:
+    raise ConnectionError(text)
+
+
+@workflow
+async def two_steps(input: Order, ctx: Context) -> str:
+    """Two steps, the second of which waits for the test."""
+    await first.run(id=input.id)
+    return await second.run(id=input.id)
+
+
+@workflow(retry=Retry(attempts=1))
+async def refused(input: str) -> None:
+    await refuse.run(text=input)
+
+
+@workflow
+async def echo(input: str) -> str:
+    return await first.run(id=input)
+
+
+@workflow
+async def asking(input: dict[str, str], ctx: Context) -> object:
+    return await ctx.hook(title=input["title"], details=input["details"])
+
+
+CronSource(slug="weekdays", schedule="0 9 * * mon-fri", timezone="Europe/Berlin", payload={}).attach(
+    two_steps, transform=lambda _: {"id": "cron"}
+)
+WebhookSource(slug="orders", endpoint="orders", payload=Order).attach(two_steps)
+'''
+NASTY = '</script><b onclick="x">&amp;\x1b[31mred\x1b[0m\u202eltr\u2066\x00 wide: 漢字 שלום'
+
+
+@pytest.fixture
+async def served(folder: Path) -> AsyncIterator[Served]:
+    (folder / "workflows" / "more.py").write_text(MORE.lstrip())
+    async with serving(folder) as server:
+        yield server
+
+
+@pytest.fixture
+async def visitor(served: Served) -> AsyncIterator[Visitor]:
+    async with visiting(served) as visitor:
+        yield visitor
+
+
+def let_go() -> None:
+    """The second step of `two_steps` ends."""
+    sys.modules["workflows.more"].GATE.set()
+
+
+# --- reading
+
+
+async def test_the_list_of_runs_begins_with_what_to_do(visitor: Visitor) -> None:
+    shown = text_in(await visitor.get(""))
+    assert "No runs yet" in shown
+    assert re.search(r"ksl workflows run [a-z-]+", shown)
+
+
+async def test_runs_are_listed_filtered_and_counted(served: Served, visitor: Visitor) -> None:
+    await served.ended("nothing")
+    failed = await served.ended("failing")
+    shown = text_in(await visitor.get("runs"))
+    assert "2 runs" in shown
+    assert "out of order" in shown
+    only = await visitor.get("runs?q=state:failed")
+    assert failed["run_id"] in only.text
+    assert "1 run" in text_in(only)
+    assert 'value="state:failed"' in only.text
+    none = text_in(await visitor.get("runs?q=workflow:sleeper"))
+    assert "0 runs match" in none
+
+
+async def test_a_filter_that_cannot_be_read_is_marked_where_it_is_wrong(visitor: Visitor) -> None:
+    page = await visitor.get("runs?q=state:failed stat:<b>")
+    assert page.status_code == 400
+    assert "<mark>stat:&lt;b&gt;</mark>" in page.text
+    assert 'Did you mean "state:"' in text_in(page)
+
+
+async def test_pages_of_runs_follow_each_other(served: Served, visitor: Visitor) -> None:
+    started = [await served.start("nothing") for _ in range(60)]
+    for run_id in started:
+        await served.runtime.settled(run_id, timeout_s=20)
+    newest = await visitor.get("runs")
+    older = re.search(r'href="\./(runs\?q=&amp;cursor=[^"]+)">Older', newest.text)
+    assert older is not None
+    rest = await visitor.get(unescape(older[1]))
+    listed = [re.findall(r"run_[0-9a-z]{20}(?=</a>)", page.text) for page in (newest, rest)]
+    assert (len(listed[0]), len(listed[1])) == (50, 10)
+    assert sorted(listed[0] + listed[1]) == sorted(started)
+    assert "data-live" in newest.text
+    assert "data-live" not in rest.text
+
+
+async def test_a_failed_run_shows_its_error_with_the_authors_frames_first(
+    served: Served, visitor: Visitor
+) -> None:
+    run = await served.ended("refused", "carrier refused")
+    page = await visitor.get(f"runs/{run['run_id']}?step=refuse%230")
+    frames = re.findall(r'<span class="mono">(\S+):\d+</span> <span class="soft">in (\w+)', page.text)
+    assert frames == [("workflows/more.py", "refused"), ("workflows/more.py", "refuse")]
+    shown = text_in(page)
+    assert "ConnectionError carrier refused" in shown
+    assert "2 tries" in shown
+    assert page.text.count('class="bar failed"') == 2
+    assert re.search(r'data-id="refuse"[^>]*', page.text)
+    assert "state-failed" in page.text
+
+
+async def test_what_users_wrote_is_escaped_and_cut_and_turns_nothing_round(
+    served: Served, visitor: Visitor
+) -> None:
+    failed = await served.ended("refused", NASTY)
+    long = await served.ended("echo", NASTY + "x" * 1_000_000)
+    asked, _ = await served.asked("asking", {"title": NASTY, "details": NASTY})
+    paths = [
+        "runs",
+        f"runs?q={'%3Cb%20onclick%3E'}",
+        f"runs/{failed['run_id']}?step=refuse%230",
+        f"runs/{long['run_id']}?step=first%230",
+        "hooks",
+        f"hooks/{asked}?step=hook%230",
+        f"runs/{asked}?step=%3Cb%20onclick%3E",
+    ]
+    for path in paths:
+        page = await visitor.get(path)
+        assert page.status_code == 200, path
+        assert "<b onclick" not in page.text, path
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page.text), path
+        assert len(page.content) < 300_000, path
+    assert "1,000," in text_in(await visitor.get(f"runs/{long['run_id']}"))
+    whole = await visitor.get(f"runs/{long['run_id']}/download")
+    assert whole.json()["output"] == long["output"]
+    assert "attachment" in whole.headers["content-disposition"]
+
+
+async def test_what_is_not_there_has_a_page_that_says_so(visitor: Visitor) -> None:
+    for path in ("runs/run_nope", "workflows/nope", "triggers/nope", "hooks/run_nope?step=x"):
+        page = await visitor.get(path)
+        assert page.status_code == 404, path
+        assert "Not here" in text_in(page)
+
+
+async def test_the_system_page_has_the_figures(served: Served, visitor: Visitor) -> None:
+    await served.ended("nothing")
+    shown = text_in(await visitor.get("system"))
+    assert "takes work" in shown
+    assert "Success 1" in shown
+    assert "Slots in use 0 of" in shown
+
+
+# --- acting
+
+
+async def test_a_run_is_started_from_a_form(served: Served, visitor: Visitor) -> None:
+    assert "Greets somebody" in text_in(await visitor.get("workflows/greeting"))
+    page = await visitor.send("workflows/greeting", name="Ada")
+    run_id = str(page.url).rpartition("/")[2]
+    assert (await served.settled(run_id))["output"] == {"message": "Hello, Ada"}
+    [created] = (await served.run(run_id, "events"))["events"][:1]
+    assert created["meta"]["by"] == "console"
+
+
+async def test_a_run_is_started_with_json(served: Served, visitor: Visitor) -> None:
+    page = await visitor.send("workflows/greeting", **{"name": "ignored", "ksl:json": '{"name": "Bob"}'})
+    assert (await served.settled(str(page.url).rpartition("/")[2]))["input"] == {"name": "Bob"}
+    wrong = await visitor.send("workflows/greeting", **{"ksl:json": '{"name"'})
+    assert wrong.status_code == 422
+
+
+async def test_an_input_that_does_not_fit_starts_nothing_and_stays_in_the_form(
+    served: Served, visitor: Visitor
+) -> None:
+    page = await visitor.send("workflows/two-steps", id="o-1", amount="much")
+    assert page.status_code == 422
+    assert 'value="o-1"' in page.text
+    assert "valid number" in text_in(page)
+    assert (await served.client.get("/runs")).json()["runs"] == []
+
+
+async def test_a_run_is_cancelled_retried_run_again_and_forked(served: Served, visitor: Visitor) -> None:
+    run_id = await served.start("sleeper")
+    await served.runtime.store.flush()
+    assert "Cancel" in text_in(await visitor.get(f"runs/{run_id}"))
+    await visitor.send(f"runs/{run_id}/cancel", reason="enough")
+    assert (await served.settled(run_id))["status"] == "cancelled"
+
+    greeted = (await served.ended("greeting", {"name": "Ada"}))["run_id"]
+    again = await visitor.send(f"runs/{greeted}/again")
+    other = str(again.url).rpartition("/")[2]
+    assert other != greeted
+    assert (await served.settled(other))["output"] == {"message": "Hello, Ada"}
+    forked = await visitor.send(f"runs/{greeted}/fork", at="greet#0")
+    assert (await served.settled(str(forked.url).rpartition("/")[2]))["forked_from"] == greeted
+
+    refused = await visitor.send(f"runs/{greeted}/cancel")
+    assert (refused.status_code, "Nothing was changed" in text_in(refused)) == (409, True)
+    assert (await visitor.send(f"runs/{greeted}/explode")).status_code == 400
+
+
+async def test_a_hook_is_answered_with_nothing_chosen_beforehand(served: Served, visitor: Visitor) -> None:
+    run_id, _ = await served.asked("approval", {})
+    assert "Ship it?" in text_in(await visitor.get("hooks"))
+    place = f"hooks/{run_id}?step=hook%230"
+    page = await visitor.get(place)
+    assert not re.search(r"<input[^>]* checked", page.text)
+    assert "1.2 &lt;b&gt;" in page.text
+
+    assert (await visitor.send(place, note="x")).status_code == 422
+    gap = await visitor.send(place, **{"ksl:decision": "answer", "note": "kept"})
+    assert gap.status_code == 422
+    assert 'value="kept"' in gap.text
+    await visitor.send(place, **{"ksl:decision": "answer", "approved": "true", "ksl:by": "Ada"})
+    assert (await served.settled(run_id))["output"]["approved"] is True
+    after = text_in(await visitor.get(place))
+    assert "Answered by Ada" in after
+    again = await visitor.send(place, **{"ksl:decision": "answer", "approved": "false"})
+    assert again.status_code == 409
+
+
+async def test_a_hook_is_rejected(served: Served, visitor: Visitor) -> None:
+    run_id, _ = await served.asked("approval", {})
+    form = {"ksl:decision": "reject", "ksl:reason": "too early"}
+    await visitor.send(f"hooks/{run_id}?step=hook%230", **form)
+    assert "too early" in (await served.settled(run_id))["error"]["message"]
+
+
+async def test_triggers_show_their_next_times_and_fire(served: Served, visitor: Visitor) -> None:
+    listed = text_in(await visitor.get("triggers"))
+    assert "09:00" in listed
+    assert "none yet" in listed
+    fired = await visitor.send("triggers/orders/fire", **{"ksl:payload": '{"id": "o-7"}'})
+    run_id = re.search(r"run_[0-9a-z]{20}", fired.text)
+    assert run_id is not None
+    assert (await served.run(run_id[0]))["input"]["id"] == "o-7"
+    wrong = await visitor.send("triggers/orders/fire", **{"ksl:payload": "{}"})
+    assert (wrong.status_code, "does not fit" in text_in(wrong)) == (422, True)
+    assert "disabled" in text_in(await visitor.send("triggers/weekdays/disable"))
+    assert (await served.client.get("/triggers/weekdays")).json()["enabled"] is False
+    let_go()
+
+
+# --- live
+
+
+async def test_a_stream_begins_with_everything_and_goes_on_with_what_differs(
+    served: Served, visitor: Visitor
+) -> None:
+    run_id = await served.start("two-steps", {"id": "o-1"})
+    states: dict[str, str] = {}
+    messages: list[dict[str, Any]] = []
+    async for event, _, data in visitor.live(f"runs/{run_id}"):
+        if event == "ended":
+            break
+        messages.append(data)
+        states |= {id: node["state"] for id, node in data.get("nodes", {}).items()}
+        if states == {"first": "done", "second": "running"}:
+            let_go()
+    assert messages[0]["whole"] is True
+    assert {"live_head", "live_timeline", "live_events"} <= set(messages[0]["sections"])
+    assert not any("whole" in each for each in messages[1:])
+    assert states == {"first": "done", "second": "done"}
+    assert "Success" in messages[-1]["sections"]["live_head"]
+    assert not any("<svg xmlns" in str(each) for each in messages)
+
+
+async def test_a_stream_taken_up_again_misses_nothing_and_ends_with_its_run(
+    served: Served, visitor: Visitor
+) -> None:
+    run_id = await served.start("two-steps", {"id": "o-1"})
+    stream = visitor.live(f"runs/{run_id}")
+    last = 0
+    async for _, number, data in stream:
+        last = number
+        if data.get("nodes", {}).get("second", {}).get("state") == "running":
+            break
+    await stream.aclose()
+    let_go()
+    await served.settled(run_id)
+    taken_up = [message async for message in visitor.live(f"runs/{run_id}", last_id=last)]
+    assert taken_up[0][2]["whole"] is True
+    assert taken_up[0][2]["nodes"]["second"]["state"] == "done"
+    assert taken_up[-1][0] == "ended"
+    assert taken_up[-1][1] > last
+    headers = {"Last-Event-ID": str(taken_up[-1][1])}
+    assert (await visitor.client.get(f"/ui/live/runs/{run_id}", headers=headers)).status_code == 204
+
+
+async def test_the_list_of_runs_and_that_of_hooks_follow_what_happens(
+    served: Served, visitor: Visitor
+) -> None:
+    async def until(path: str, text: str) -> None:
+        async for _, _, data in visitor.live(path):
+            if text in data["sections"].get("live_rows", ""):
+                return
+
+    async with asyncio.timeout(20):
+        listening = [asyncio.create_task(until("runs?q=workflow:approval", "approval"))]
+        listening += [asyncio.create_task(until("hooks", "Ship it?"))]
+        await served.start("approval", {})
+        await asyncio.gather(*listening)
+
+
+async def test_streams_end_when_the_server_stops(served: Served, visitor: Visitor) -> None:
+    run_id = await served.start("sleeper")
+    async with asyncio.timeout(20):
+        async for _ in visitor.live(f"runs/{run_id}"):
+            served.stop.set()

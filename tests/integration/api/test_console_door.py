@@ -1,0 +1,182 @@
+"""Who gets into the console, by what, and what a session may not do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.api.serving import Served, serving
+from tests.integration.api.visiting import BROWSER, Visitor, proof_in, text_in, visiting
+
+
+@pytest.fixture
+async def visitor(served: Served) -> AsyncIterator[Visitor]:
+    async with visiting(served) as visitor:
+        yield visitor
+
+
+async def link_of(served: Served) -> str:
+    answer = await served.client.post("/login-links")
+    assert answer.status_code == 201
+    url: str = answer.json()["url"]
+    return url
+
+
+async def test_a_stranger_is_shown_the_door_and_a_program_a_problem(served: Served) -> None:
+    page = await served.stranger.get("/ui/runs?q=state:failed", headers=BROWSER)
+    assert page.status_code == 401
+    assert 'name="token"' in page.text
+    assert 'value="runs?q=state:failed"' in page.text
+    program = await served.stranger.get("/ui/runs")
+    assert (program.status_code, program.json()["code"]) == (401, "KSL600")
+
+
+async def test_a_link_lets_in_once_with_a_cookie_that_only_pages_of_ours_are_sent_with(
+    served: Served,
+) -> None:
+    link = await link_of(served)
+    let_in = await served.stranger.get(link, headers=BROWSER)
+    assert let_in.status_code == 200
+    cookie = let_in.headers["set-cookie"].lower()
+    assert {"httponly", "samesite=strict", "path=/ui"} <= {part.strip() for part in cookie.split(";")}
+    assert (await served.stranger.get("/ui/runs", headers=BROWSER)).status_code == 200
+    served.stranger.cookies.clear()
+    again = await served.stranger.get(link, headers=BROWSER)
+    assert (again.status_code, "used before" in text_in(again)) == (401, True)
+    assert "set-cookie" not in again.headers
+
+
+async def test_looking_at_a_link_without_opening_it_does_not_use_it_up(served: Served) -> None:
+    link = await link_of(served)
+    assert (await served.stranger.head(link)).status_code in (401, 405)
+    assert (await served.stranger.get(link)).status_code == 200
+
+
+async def test_the_token_lets_in_and_leads_on_to_the_page_that_was_wanted(served: Served) -> None:
+    form = {"token": f" {served.runtime.token}\n", "wanted": "runs?q=state:failed"}
+    let_in = await served.stranger.post("/ui/login", data=form)
+    assert (let_in.status_code, let_in.headers["location"]) == (303, "./runs?q=state:failed")
+    wrong = await served.stranger.post("/ui/login", data={"token": "guess", "wanted": ""})
+    assert wrong.status_code == 401
+    assert "set-cookie" not in wrong.headers
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.example/",
+        "https://evil.example",
+        "/\\evil.example",
+        "../../evil",
+        "\\\\evil",
+        "runs//evil",
+        "x:y",
+        "é",
+    ],
+)
+async def test_the_door_leads_nowhere_else(served: Served, wanted: str) -> None:
+    form = {"token": served.runtime.token, "wanted": wanted}
+    let_in = await served.stranger.post("/ui/login", data=form)
+    assert (let_in.status_code, let_in.headers["location"]) == (303, "./")
+
+
+async def test_a_session_opens_the_console_and_nothing_else(served: Served, visitor: Visitor) -> None:
+    for method, path in [
+        ("GET", "/runs"),
+        ("GET", "/uix"),
+        ("POST", "/login-links"),
+        ("POST", "/workflows/nothing"),
+        ("GET", "/ui/../runs"),
+        ("GET", "/ui/%2e%2e/runs"),
+    ]:
+        cookies = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
+        headers = {"Cookie": cookies, "Accept": "*/*"}
+        answer = await served.stranger.request(method, path, headers=headers)
+        assert answer.status_code in (401, 404), (method, path)
+    assert (await visitor.get("runs")).status_code == 200
+
+
+async def test_logging_out_ends_the_session_for_copies_of_its_cookie_too(
+    served: Served, visitor: Visitor
+) -> None:
+    [(name, value)] = visitor.client.cookies.items()
+    left = await visitor.send("logout")
+    assert "Log in" in text_in(left)
+    assert not visitor.client.cookies
+    copy = await served.stranger.get("/ui/runs", headers={"Cookie": f"{name}={value}"})
+    assert copy.status_code == 401
+
+
+async def test_a_session_outlives_the_server(folder: Path) -> None:
+    async with serving(folder) as before, visiting(before) as visitor:
+        cookies = dict(visitor.client.cookies)
+    async with serving(folder) as after:
+        after.stranger.cookies.update(cookies)
+        assert (await after.stranger.get("/ui/runs", headers=BROWSER)).status_code == 200
+
+
+async def test_a_form_without_the_proof_of_its_session_changes_nothing(
+    served: Served, visitor: Visitor
+) -> None:
+    for proof in ("", "0" * 64):
+        refused = await visitor.send("workflows/nothing", proof=proof)
+        assert (refused.status_code, "KSL602" in refused.text) == (403, True)
+    async with visiting(served) as other:
+        theirs = proof_in(await other.get("runs"))
+    assert (await visitor.send("workflows/nothing", proof=theirs)).status_code == 403
+    with_token = await served.client.post("/ui/workflows/nothing", data={})
+    assert (with_token.status_code, with_token.json()["code"]) == (403, "KSL602")
+    assert (await served.client.get("/runs")).json()["runs"] == []
+
+
+async def test_every_form_of_a_page_carries_the_proof(served: Served, visitor: Visitor) -> None:
+    run_id, _ = await served.asked("approval", {})
+    ended = (await served.ended("nothing"))["run_id"]
+    paths = ["runs", f"runs/{run_id}", f"runs/{ended}", f"hooks/{run_id}?step=hook%230", "workflows/greeting"]
+    for path in paths:
+        page = await visitor.get(path)
+        forms = re.findall(r'<form[^>]*method="post".*?</form>', page.text, re.DOTALL)
+        assert forms
+        assert all('name="ksl:proof"' in form for form in forms), path
+
+
+async def test_behind_https_the_cookie_is_secure_and_has_the_path_of_the_public_url(folder: Path) -> None:
+    async with serving(folder, server__public_url="https://ksl.example.com/flows") as served:
+        link = await link_of(served)
+        assert link.startswith("https://ksl.example.com/flows/ui/login/")
+        path = link.removeprefix("https://ksl.example.com/flows")
+        page = await served.stranger.get(path, headers={**BROWSER, "Host": "ksl.example.com"})
+        cookie = page.headers["set-cookie"].lower()
+        assert "path=/flows/ui" in cookie
+        assert "secure" in cookie
+        local = await served.stranger.post("/ui/login", data={"token": served.runtime.token, "wanted": ""})
+        assert "secure" not in local.headers["set-cookie"].lower()
+
+
+async def test_pages_may_load_and_do_no_more_than_they_need(visitor: Visitor) -> None:
+    for path in ("runs", "hooks", "workflows", "workflows/greeting", "triggers", "system", "login"):
+        page = await visitor.get(path)
+        policy = page.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert {
+            "default-src 'none'",
+            "script-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        } <= set(policy.split("; "))
+        assert page.headers["cache-control"] == "no-store"
+        assert page.headers["x-frame-options"] == "DENY"
+        assert page.headers["referrer-policy"] == "same-origin"
+        assert not re.search(r"<style|\sstyle=|<script>|\son[a-z]+=", page.text), path
+
+
+async def test_assets_are_kept_by_browsers_and_others_are_not_there(served: Served, visitor: Visitor) -> None:
+    page = await visitor.get("runs")
+    for address in re.findall(r'(?:href|src)="(\./assets/[^"]+)"', page.text):
+        asset = await served.stranger.get(f"/ui/{address.removeprefix('./')}")
+        assert asset.status_code == 200
+        assert "immutable" in asset.headers["cache-control"]
+    assert (await served.stranger.get("/ui/assets/pages.py")).status_code == 404
