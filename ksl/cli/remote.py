@@ -171,9 +171,10 @@ class RemoteClient:
     async def resume(self, target: HookTarget, payload: bytes) -> Json:
         if target.token is not None:
             return await self._answer_token(target.token, "", payload)
-        # The payload goes in as it was typed: re-encoding it here would hide what strict JSON refuses.
-        step = json.dumps(target.step).encode()
-        body = b'{"step": ' + step + b', "payload": ' + (payload.strip() or b"null") + b"}"
+        # The payload goes in as it was typed, and so must be one value: `1, "step": ...` would be more than one.
+        payload = payload.strip() or b"null"
+        check(payload, what="the payload")
+        body = b'{"step": ' + json.dumps(target.step).encode() + b', "payload": ' + payload + b"}"
         return await self._answer_run(target, "resume", body)
 
     async def reject(self, target: HookTarget, reason: str) -> Json:

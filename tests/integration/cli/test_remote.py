@@ -204,6 +204,13 @@ def test_a_hook_is_answered_by_run_and_by_token(tiny: TinyServer):
     ]
 
 
+def test_a_payload_that_is_not_one_json_value_is_not_sent(tiny: TinyServer):
+    for data in ("approved", '1, "step": "other#0"'):
+        done = CliRunner().invoke(cli, ["hooks", "resume", "run_1", "--data", data])
+        assert (done.exit_code, "KSL604 the payload is not JSON" in done.stderr) == (2, True)
+    assert tiny.said == []
+
+
 def test_a_run_is_cancelled_and_printed_as_it_stands(tiny: TinyServer):
     tiny.answers |= {
         "POST /runs/run_1/cancel": (202, {"run_id": "run_1", "status": "running"}),
