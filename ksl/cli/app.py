@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = {name: text for name, (_, text) in self.table.items()}
-        lines |= {name: group.get_short_help_str() for name, group in self.commands.items()}
+        lines |= {name: group.get_short_help_str(limit=200) for name, group in self.commands.items()}
         with formatter.section("Commands"):
             formatter.write_dl([(name, lines[name]) for name in self.list_commands(ctx)])
 

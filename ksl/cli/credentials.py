@@ -14,7 +14,7 @@ import click
 from ksl.cli.connect import FOLDER_WAIT_S, LOOK_AGAIN_S, remote, server_of
 from ksl.cli.invocation import Invocation
 from ksl.cli.output import Json
-from ksl.cli.project import discovered, settings_of
+from ksl.cli.project import discovered, settings_of, tell_of_the_rest
 from ksl.cli.redaction import REDACTOR
 from ksl.cli.remote import RemoteClient
 from ksl.errors import FolderHeld
@@ -88,6 +88,7 @@ async def reading_vault(invocation: Invocation) -> AsyncGenerator[Vault]:
 
     settings = settings_of(invocation)
     with discovered(settings) as project:
+        tell_of_the_rest(project)
         if not settings.store.path.exists():
             yield make_vault(settings, project.credentials, MemoryCredentials(), redactor=REDACTOR)
             return

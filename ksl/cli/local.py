@@ -9,10 +9,9 @@ from msgspec.structs import replace
 
 from ksl.build.config import Settings
 from ksl.build.rules.enforce import enforce
-from ksl.cli.app import narrate
 from ksl.cli.client import NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
-from ksl.cli.project import count, discovered
+from ksl.cli.project import discovered, tell_of_the_rest
 from ksl.cli.redaction import REDACTOR
 from ksl.cli.stderr_log import log_to_stderr
 from ksl.cli.stored import StoredReader, selected
@@ -37,9 +36,7 @@ async def local_client(settings: Settings, *, advances: bool) -> AsyncGenerator[
             settings.folder, settings, project=project, serve=False, redactor=REDACTOR
         )
         try:
-            if broken := len(project.failures) + len(project.duplicates):
-                errors = count(broken, "error")
-                narrate(f"{errors} in the project's code (see `ksl build`): going on with the rest.")
+            tell_of_the_rest(project)
             yield LocalClient(settings, runtime)
         finally:
             # Steps in flight are let go at once: their outcome is not recorded, so they run again. Whoever

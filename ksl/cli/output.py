@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 from ksl.cli.redaction import REDACTOR
 
 Json = dict[str, Any]
+_COLUMN_MIN = 24  # characters that words are worth breaking at
 
 
 def emit_json(value: object, *, one_line: bool = True) -> None:
@@ -26,14 +28,33 @@ def emit_document(value: object, *, prints_json: bool) -> None:
     emit_json(value, one_line=prints_json and not sys.stdout.isatty())
 
 
-def emit_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their longest cell; the last one is cut at the terminal's edge."""
+def emit_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, none: str = "", wraps: bool = False
+) -> None:
+    """Columns as wide as their longest cell; the last one is cut at the terminal's edge, or `wraps` there.
+
+    Without rows it says `none`, on stderr.
+    """
+    if not rows and none:
+        click.echo(none, err=True)
+        return
     table = [list(headings), *([printable(REDACTOR.text(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
     edge = shutil.get_terminal_size((120, 24)).columns
     for row in table:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        click.echo(shortened(line, edge))
+        if wraps:
+            click.echo(_wrapped(line, edge, indent=sum(widths[:-1]) + 2 * (len(widths) - 1)))
+        else:
+            click.echo(shortened(line, edge))
+
+
+def _wrapped(line: str, edge: int, *, indent: int) -> str:
+    """What stands behind `indent` goes on below itself; a column too narrow for that is left to the terminal."""
+    if len(line) <= edge or edge - indent < _COLUMN_MIN:
+        return line
+    margin = " " * indent
+    return textwrap.fill(line[indent:], edge, initial_indent=line[:indent], subsequent_indent=margin)
 
 
 def shortened(text: str, length: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ksl.cli.app import narrate
 from ksl.cli.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def discovered(settings: Settings, *, importing: bool = True) -> Generator[Proje
         yield project
     finally:
         unload(project)
+
+
+def tell_of_the_rest(project: Project) -> None:
+    """Says on stderr that some of the code did not load, where a command goes on with what did."""
+    if broken := len(project.failures) + len(project.duplicates):
+        errors = count(broken, "error")
+        narrate(f"{errors} in the project's code (see `ksl build`): going on with the rest.")
 
 
 def count(number: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from ksl.build.config import Settings
 from ksl.cli.client import ENDED, NOTHING, Which
 from ksl.cli.output import Json
-from ksl.cli.project import discovered
+from ksl.cli.project import discovered, tell_of_the_rest
 from ksl.cli.redaction import learn_stored
 from ksl.engine.many import Verb, matching, selection
 from ksl.engine.tokens import TokenKeys
@@ -41,6 +41,7 @@ class StoredReader:
 
     async def workflows(self) -> Json:
         with discovered(self.settings) as project:
+            tell_of_the_rest(project)
             return workflows_json(project)
 
     async def run(self, run_id: str, *, include: frozenset[str] = NOTHING) -> Json:

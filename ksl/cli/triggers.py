@@ -10,7 +10,7 @@ from urllib.parse import quote
 from ksl.cli.connect import connected, reading
 from ksl.cli.invocation import Invocation
 from ksl.cli.output import Json
-from ksl.cli.project import discovered
+from ksl.cli.project import discovered, tell_of_the_rest
 from ksl.cli.remote import RemoteClient
 from ksl.engine.clock import SystemClock
 from ksl.engine.strict_json import check
@@ -67,6 +67,7 @@ async def looking(invocation: Invocation) -> AsyncGenerator[Looking]:
         server = settings.server
         public_url = server.public_url or f"http://{server.host}:{server.port}"
         with discovered(settings) as project:
+            tell_of_the_rest(project)
             store = await reader.store() or MemoryStore()
             standing = Standing(project=project, store=store, clock=SystemClock())
             await standing.load()

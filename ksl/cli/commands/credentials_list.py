@@ -24,7 +24,8 @@ def command(invocation: Invocation) -> None:
         for each in answer["credentials"]
     ]
     rows += [(name, "not set", "", "", "") for name in answer["not_set"]]
-    emit_table(("NAME", "SCOPE", "FIELDS", "SET", "KEY"), rows)
+    none = "No credential is set, and the project's code names none."
+    emit_table(("NAME", "SCOPE", "FIELDS", "SET", "KEY"), rows, none=none)
 
 
 def _where(each: dict[str, str]) -> str:

@@ -32,6 +32,7 @@ def command(invocation: Invocation, run_id: str | None) -> None:
             )
             for hook in answer["hooks"]
         ],
+        none="No run waits for an answer.",
     )
 
 

@@ -34,6 +34,7 @@ def command(
     FILTER is one argument: 'state:failed,retrying took:>5s "o-118"'.
     """
     answer = asyncio.run(_ask(invocation, query, workflow, status, since, limit))
+    is_filtered = any(each is not None for each in (query, workflow, status, since))
     if invocation.prints_json:
         emit_json(answer)
         return
@@ -43,6 +44,7 @@ def command(
             (run["run_id"], run["workflow"], label(run["status"]), run["triggered_at"], took(run))
             for run in answer["runs"]
         ],
+        none="No run is like that." if is_filtered else "There are no runs yet.",
     )
 
 

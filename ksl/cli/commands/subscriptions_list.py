@@ -32,6 +32,7 @@ def command(invocation: Invocation, workflow: str | None) -> None:
             )
             for each in answer["subscriptions"]
         ],
+        none="Nobody is subscribed.",
     )
 
 

@@ -25,6 +25,7 @@ def command(invocation: Invocation) -> None:
             (each["slug"], each["kind"], _when(each), _starts(each), _state(each))
             for each in answer["triggers"]
         ],
+        none="This project has no source that starts runs by itself.",
     )
 
 

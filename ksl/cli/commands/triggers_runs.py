@@ -29,11 +29,10 @@ def command(invocation: Invocation, slug: str, verdict: str | None, limit: int) 
         emit_json(answer)
         return
     emit_table(
-        ("FIRING", "AT", "VERDICT", "RUNS", "REASON"),
-        [
-            (each["firing_id"], each["at"], each["verdict"], _runs(each), each["reason"] or "")
-            for each in answer["firings"]
-        ],
+        ("FIRING", "AT", "VERDICT", "WHAT CAME OF IT"),
+        [(each["firing_id"], each["at"], each["verdict"], _came(each)) for each in answer["firings"]],
+        none=f"{slug} has not fired yet." if verdict is None else f"No firing of {slug} was {verdict}.",
+        wraps=True,
     )
 
 
@@ -51,6 +50,8 @@ async def _ask(invocation: Invocation, slug: str, verdict: str | None, limit: in
                 return {"firings": found, "next_cursor": cursor}
 
 
-def _runs(each: Json) -> str:
+def _came(each: Json) -> str:
+    """The runs that were started, and why others were not."""
     run_ids: list[str] = each["run_ids"]
-    return f"{run_ids[0]} and {len(run_ids) - 1} more" if len(run_ids) > 1 else "".join(run_ids)
+    runs = f"{run_ids[0]} and {len(run_ids) - 1} more" if len(run_ids) > 1 else "".join(run_ids)
+    return "; ".join(part for part in (runs, each["reason"]) if part)

@@ -20,7 +20,7 @@ def command(invocation: Invocation) -> None:
         emit_json(answer)
     else:
         rows = [(flow["slug"], flow.get("description") or "") for flow in answer["workflows"]]
-        emit_table(("WORKFLOW", "DESCRIPTION"), rows)
+        emit_table(("WORKFLOW", "DESCRIPTION"), rows, none="This project has no workflow.")
 
 
 async def _ask(invocation: Invocation) -> Json:

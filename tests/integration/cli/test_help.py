@@ -26,3 +26,9 @@ def test_help_imports_nothing_that_is_slow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "List the project's workflows; run one." in done.stdout
+
+
+def test_the_list_of_commands_has_every_line_of_help_in_full():
+    done = subprocess.run([sys.executable, "-m", "ksl", "--help"], capture_output=True, text=True, check=True)
+    assert "..." not in done.stdout.partition("Commands:")[2]
+    assert "Look at runs; stop them, mend them, let them go on." in " ".join(done.stdout.split())

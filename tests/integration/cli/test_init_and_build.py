@@ -101,6 +101,15 @@ def test_workflows_are_listed_without_a_server_or_a_database(tmp_path: Path):
     assert not (tmp_path / ".ksl").exists()
 
 
+def test_a_list_of_what_loaded_says_that_some_did_not(tmp_path: Path):
+    ksl(tmp_path, "init")
+    write(tmp_path, "workflows/typo.py", "def f(:\n")
+    for group in ("workflows", "triggers", "credentials"):
+        done = ksl(tmp_path, group, "list")
+        assert done.exit_code == 0
+        assert "1 error in the project's code (see `ksl build`): going on with the rest." in done.stderr
+
+
 def test_a_project_without_runs_lists_none_and_makes_no_database(tmp_path: Path):
     ksl(tmp_path, "init")
     assert ksl(tmp_path, "runs", "list").stdout == '{"runs": [], "next_cursor": null}\n'

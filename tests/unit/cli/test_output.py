@@ -28,6 +28,21 @@ def test_a_table_has_aligned_columns(capsys: pytest.CaptureFixture[str], monkeyp
     assert capsys.readouterr().out == "A      LONGER\nfirst  1\n2      a text that …\n"
 
 
+def test_a_reason_that_is_longer_than_the_line_goes_on_below_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "36")
+    emit_table(("ID", "REASON"), [("fir_1", "the header webhook-id is missing"), ("fir_2", "")], wraps=True)
+    assert capsys.readouterr().out == (
+        "ID     REASON\nfir_1  the header webhook-id is\n       missing\nfir_2\n"
+    )
+
+
+def test_a_table_without_rows_says_so_on_stderr(capsys: pytest.CaptureFixture[str]):
+    emit_table(("A", "B"), [], none="There are no runs yet.")
+    assert capsys.readouterr() == ("", "There are no runs yet.\n")
+
+
 def test_control_characters_of_data_do_not_reach_the_terminal():
     assert printable("a\x1b[2Jb\nc") == "a�[2Jb c"
     assert compact("x" * 200, 10) == '"xxxxxxxx…'
