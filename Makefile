@@ -26,7 +26,7 @@ demo: $(VENV)/.runs
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.develops
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: format-check lint types imports test
 
@@ -89,7 +89,7 @@ lock:
 	@rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --build-deps-for editable --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --extra oauth --extra otel --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
+	$(COMPILE) --extra agents --extra dev --extra oauth --extra otel --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
 	  pyproject.toml
 	@rm -rf $(VENV)/lock
 
