@@ -18,6 +18,7 @@ from ksl.define.llm import prompt_llm
 from ksl.define.parallel import as_completed, bounded
 from ksl.define.poll import PollContext, PollSource
 from ksl.define.retry import Retry
+from ksl.define.sandbox import Sandbox
 from ksl.define.seam import outside as _outside
 from ksl.define.thinking import Mind as _Mind
 from ksl.define.thinking import thinking as _thinking
@@ -87,6 +88,7 @@ __all__ = [
     "PollSource",
     "RetryLater",
     "Retry",
+    "Sandbox",
     "SharedToken",
     "Slack",
     "StandardWebhooks",

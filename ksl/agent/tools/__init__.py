@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
-    """`folder` is the project's. Errors: MalformedDefinition."""
+    """`folder` is the project's. Nothing is read or started."""
     from ksl.agent.tools.files import FileTools
     from ksl.agent.tools.shell import ShellTools
+    from ksl.agent.tools.skills import SkillTools
     from ksl.define.sandbox import Sandbox
 
     sets: list[ToolSet] = []
@@ -22,4 +23,13 @@ def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
         sets.append(FileTools(agent.sandbox))
         if agent.sandbox.shell:
             sets.append(ShellTools(agent.sandbox))
+    if agent.skills:
+        sets.append(SkillTools(agent.skills))
     return sets
+
+
+def check_tool_sets(agent: Agent, *, folder: Path) -> None:
+    """What can be known of them without a run. Errors: MalformedDefinition."""
+    from ksl.agent.tools.skills import read_skills
+
+    read_skills(agent.skills, folder, where=agent.where)

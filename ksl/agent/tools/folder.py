@@ -45,9 +45,12 @@ _locks: dict[Path, Lock] = {}
 
 
 class Folder:
-    """`root` is made when it is first used. `scratch` lies on the same file system, outside of it."""
+    """`scratch` lies on the same file system, outside of `root`, which is made when it is first used. Without it the
+    folder is to be read only."""
 
-    def __init__(self, root: Path, *, scratch: Path, file_bytes_max: int, set_bytes_max: int) -> None:
+    def __init__(
+        self, root: Path, *, file_bytes_max: int, set_bytes_max: int = 0, scratch: Path | None = None
+    ) -> None:
         self.root = root
         self.file_bytes_max = file_bytes_max
         self.set_bytes_max = set_bytes_max
@@ -76,6 +79,7 @@ class Folder:
         """
         if len(data) > self.file_bytes_max:
             raise ToolError(f"{path} would have {len(data):,} bytes; a file may have {self.file_bytes_max:,}")
+        assert self._scratch is not None
         with self._lock, _telling(path), self._parent(path, make=True) as (folder, name):
             replaced = 0
             with contextlib.suppress(FileNotFoundError), _looked(folder, name) as (_, state):
@@ -147,8 +151,9 @@ class Folder:
 
     @contextmanager
     def opened(self) -> Generator[int]:
-        """A descriptor of the folder itself, which is made if need be."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """A descriptor of the folder itself. Errors: ToolError."""
+        if self._scratch is not None:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             descriptor = os.open(self.root, _FOLDER)
         except OSError as error:
