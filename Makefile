@@ -25,7 +25,7 @@ help:
 demo: $(VENV)/.runs
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.develops
+test: $(VENV)/.develops tests/browser/node_modules
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: format-check lint types imports test
@@ -70,6 +70,10 @@ $(VENV)/.develops: $(VENV)/.runs requirements-dev.lock
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
+# Tests that need it are skipped where there is no npm.
+tests/browser/node_modules: tests/browser/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent --prefix tests/browser && touch $@; fi
+
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || $(call stop,There is no $(PYTHON) here; install Python 3.11 or newer)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -94,5 +98,5 @@ lock:
 	@rm -rf $(VENV)/lock
 
 clean:
-	rm -rf $(VENV) build dist ksl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) tests/browser/node_modules build dist ksl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(HERE) -name __pycache__ -type d -prune -exec rm -rf {} +
