@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ksl.build.loader import is_project_file
+from ksl.build.loader import NotLoaded, is_project_file
 from ksl.errors import ImportFailed, KslError
 
 
 @dataclass(frozen=True, slots=True)
 class ImportFailure:
-    """`file` and `line` are the innermost line of the project; `traceback` has the project's frames only."""
+    """`file` and `line` are the innermost line of the project; `traceback` has the project's frames only, and is
+    empty for a module that only imports one which did not load."""
 
     module: str  # the one that discovery was importing; `file` may be another, which it imports
     file: str  # relative to the project folder, where it lies below it
@@ -32,8 +33,11 @@ def import_failure(error: BaseException, *, module: str, file: Path, root: Path)
     told = traceback.TracebackException.from_exception(error)
     _trim(told, root)
     place = (str(file), 1)
+    # What follows from another failure is told by the import that led there alone.
+    follows = isinstance(error, NotLoaded)
     if told.stack:
-        place = (told.stack[-1].filename, told.stack[-1].lineno or 1)
+        frame = told.stack[0 if follows else -1]
+        place = (frame.filename, frame.lineno or 1)
     if isinstance(error, SyntaxError) and error.filename and is_project_file(error.filename, root):
         place = (error.filename, error.lineno or 1)
     return ImportFailure(
@@ -41,7 +45,7 @@ def import_failure(error: BaseException, *, module: str, file: Path, root: Path)
         file=relative(place[0], root),
         line=place[1],
         error=_headline(error),
-        traceback="".join(told.format()),
+        traceback="" if follows else "".join(told.format()),
         code=error.code if isinstance(error, KslError) else ImportFailed.code,
     )
 

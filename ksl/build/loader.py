@@ -30,6 +30,10 @@ def require_positions() -> None:
         )
 
 
+class NotLoaded(ImportError):
+    """Of whatever imports a module that did not load: the mistake is there, and is told there."""
+
+
 class ProjectFinder(importlib.abc.MetaPathFinder):
     """Finds the modules below some folders of one project, ahead of anything else of the same name.
 
@@ -89,7 +93,7 @@ class ProjectFinder(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in self.refused:
-            raise ImportError(f"the module {fullname} does not load, see there", name=fullname)
+            raise NotLoaded(f"the module {fullname} does not load, see there", name=fullname)
         if not self.owns(fullname):
             return None
         place = self.root.joinpath(*fullname.split("."))

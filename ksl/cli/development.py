@@ -127,10 +127,13 @@ class Development:
         except ValueError:
             self._tell(narrated.decode(errors="replace").rstrip())
             return False
-        for each in [*report["errors"], *report["warnings"]]:
+        errors: list[Json] = report["errors"]
+        loads = not any("traceback" in error or error["code"].startswith("KSL2") for error in errors)
+        # Which rules code breaks that loads, the server says itself, with what follows from it.
+        for each in [*report["warnings"], *([] if loads else errors)]:
             place = ":".join(str(each[key]) for key in ("file", "line", "col") if each.get(key) is not None)
             self._tell(f"{place} {each['code']} {each['message']}")
-        return not any("traceback" in error or error["code"].startswith("KSL2") for error in report["errors"])
+        return loads
 
     async def _stop(self) -> None:
         server, self._server = self._server, None

@@ -57,4 +57,5 @@ async def _hold_all(engine: Engine, workflow: str, error: KslError) -> None:
         await asyncio.gather(*(engine.hold(row, error) for row in rows))  # they are in `where` no more
         held += len(rows)
     if held:
-        _log.warning("%s %d unfinished runs of workflow %s are held.", error.code, held, workflow)
+        runs = "1 unfinished run" if held == 1 else f"{held} unfinished runs"
+        _log.warning("%s held: %s of workflow %s.", error.code, runs, workflow)

@@ -83,7 +83,8 @@ def _tell_of_rules(project: Project) -> None:
     if project.broken:
         slugs = ", ".join(sorted(project.broken))
         narrate(
-            f"Until this is right, no runs of these workflows start, and unfinished ones are held: {slugs}."
+            f"Until this is right, no runs of these workflows start, and unfinished ones are held: {slugs}. "
+            "After that, `ksl runs retry --status held` lets them go on."
         )
 
 
@@ -169,8 +170,11 @@ class _Stopping:
         if not self.asked.is_set():
             self.asked.set()
             self._until = time.monotonic() + self._drain_s
-            drain = format_duration(self._drain_s)
-            narrate(f"{number.name}: no new work; steps in flight have {drain}. Once more stops at once.")
+            if self._runtime.figures().steps_in_flight:
+                drain = format_duration(self._drain_s)
+                narrate(f"{number.name}: no new work; steps in flight have {drain}. Once more stops at once.")
+            else:
+                narrate(f"{number.name}: stopping.")
             return
         if not self.at_once:
             self.at_once = True

@@ -146,7 +146,9 @@ def test_a_broken_rule_stops_one_workflow_and_not_the_server(project: Path, deve
 
     developing.save(FLOW + "\n\n@workflow\nasync def forgetful() -> None:\n    greet.run(name='x')\n")
     developing.until(r"KSL003 step greet is never awaited")
+    developing.until("runs retry --status held")
     developing.until("serves .* 2 workflows")
+    assert sum("KSL003" in line for line in developing.said) == 1
 
     assert ksl(project, "workflows", "run", "forgetful").exit_code == 1
     assert developing.end() == 0

@@ -89,7 +89,7 @@ def test_unfinished_runs_of_it_are_held_until_they_are_retried_on_the_right_code
     if serving:
         server = start("serve")
         assert server.url
-        assert any("KSL003 1 unfinished runs of workflow asking are held" in line for line in server.said)
+        assert any("KSL003 held: 1 unfinished run of workflow asking" in line for line in server.said)
         refused = ksl(project, "runs", "retry", run["run_id"])
         assert (refused.exit_code, refused.stderr[:6]) == (1, "KSL003")
         server.process.terminate()

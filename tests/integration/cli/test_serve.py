@@ -139,7 +139,7 @@ def test_a_server_is_found_used_and_stopped(project: Path, start: Start):
 
     server.process.send_signal(signal.SIGTERM)
     assert server.end() == 0
-    assert "no new work" in "".join(server.said)
+    assert server.said[-1] == "SIGTERM: stopping.\n"
     assert ksl(project, "runs", "show", run_id, "--field", "output").stdout == "yes\n"
 
 

@@ -170,6 +170,25 @@ def test_a_traceback_shows_the_projects_frames_only(load: Load) -> None:
     assert "direct cause" in failure.traceback
 
 
+def test_what_imports_a_module_that_failed_is_told_in_one_line_of_its_own(load: Load) -> None:
+    project = load(
+        {
+            "actions/mail.py": "1 / 0\n",
+            "triggers/source.py": "import json\n\nfrom workflows.order import order\n",
+            "workflows/order.py": ORDER,
+        }
+    )
+    cause, *follow = project.failures
+    assert (str(cause), bool(cause.traceback)) == (
+        "actions/mail.py:1 ZeroDivisionError: division by zero",
+        True,
+    )
+    assert [(str(each), each.traceback) for each in follow] == [
+        ("triggers/source.py:3 NotLoaded: the module actions.mail does not load, see there", ""),
+        ("workflows/order.py:1 NotLoaded: the module actions.mail does not load, see there", ""),
+    ]
+
+
 def test_a_malformed_definition_keeps_its_own_code(load: Load) -> None:
     project = load({"workflows/bad.py": "from ksl import workflow\n\n@workflow\ndef flow() -> None: ...\n"})
     (failure,) = project.failures
