@@ -133,7 +133,7 @@ class KslApp(App[None]):
         return f" {state}   ksl {__version__}"
 
     def tell(self) -> None:
-        if isinstance(self.screen, Framed) and self.screen.is_mounted:
+        if isinstance(self.screen, Framed) and self.screen.alive:
             self.screen.tell()
 
     # what happens
@@ -141,11 +141,11 @@ class KslApp(App[None]):
     def _changed(self, changes: list[Change]) -> None:
         self._recount = True
         for screen in self.screen_stack:
-            if isinstance(screen, Framed) and screen.is_mounted:
+            if isinstance(screen, Framed) and screen.alive:
                 screen.changes(changes)
 
     def _second(self) -> None:
-        if isinstance(self.screen, Framed) and self.screen.is_mounted:
+        if isinstance(self.screen, Framed) and self.screen.alive:
             self.screen.second()
 
     def _count_again(self) -> None:

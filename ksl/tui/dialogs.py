@@ -55,7 +55,10 @@ class Ask(ModalScreen[str | None]):
 
 
 class Choose(ModalScreen[str | None]):
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Close", id="choose.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", id="choose.close"),
+        Binding("enter", "choose", "Choose", id="choose.choose"),
+    ]
 
     def __init__(self, question: str, options: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -77,6 +80,9 @@ class Choose(ModalScreen[str | None]):
         lines = self.query_one(Lines)
         lines.show([name for name, _ in self.options], paint)
         lines.focus()
+
+    def action_choose(self) -> None:
+        self.query_one(Lines).choose()
 
     @on(Lines.Chosen)
     def _chosen(self, event: Lines.Chosen) -> None:

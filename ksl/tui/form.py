@@ -59,7 +59,9 @@ class Form(VerticalScroll, can_focus=False):
     def __init__(self, schema: Json | None, *, given: object = None, whole: str = "Answer") -> None:
         super().__init__(classes="form")
         self.schema = schema
-        self.boxes = [FieldBox(each, _given(given, each.name), whole=whole) for each in fields_of(schema)]
+        self.wants_nothing = schema is not None and schema.get("type") == "null"
+        fields = [] if self.wants_nothing else fields_of(schema)
+        self.boxes = [FieldBox(each, _given(given, each.name), whole=whole) for each in fields]
         if not any(_given(given, each.field.name) is not None for each in self.boxes) and given is not None:
             self._raw_text = _pretty(given)
         else:
@@ -68,6 +70,8 @@ class Form(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         yield Line(classes="wrong problem")
+        if self.wants_nothing:
+            yield Line("It takes no input.", classes="dim")
         yield from self.boxes
         yield self.raw
 
@@ -85,6 +89,8 @@ class Form(VerticalScroll, can_focus=False):
             self.raw.focus()
         elif self.boxes:
             self.boxes[0].input.focus()
+        else:
+            self.screen.set_focus(None)
 
     def toggle_raw(self) -> None:
         raw = not self.is_raw
@@ -139,6 +145,8 @@ class Form(VerticalScroll, can_focus=False):
             self.scroll_home(animate=False)
 
     def _filled(self) -> object:
+        if self.wants_nothing:
+            return None
         pairs = [pair for box in self.boxes for pair in box.pairs()]
         payload: Any = payload_of(pairs, self.schema, form=True)
         numbers = [box.field for box in self.boxes if box.field.widget == "number"]

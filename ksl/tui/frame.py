@@ -16,6 +16,7 @@ from textual.widgets import Footer, Static
 
 from ksl.tui import safe
 from ksl.tui.client import Client, Lost, Refused
+from ksl.tui.lines import Lines
 from ksl.tui.link import Change
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Framed(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.alive = False  # composed, and not yet removed
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -102,9 +104,13 @@ class Framed(Screen[None]):
         raise NotImplementedError
 
     def on_mount(self) -> None:
+        self.alive = True
         self.resized()
         self.tell()
         self.reload()
+
+    def on_unmount(self) -> None:
+        self.alive = False
 
     def on_screen_resume(self) -> None:
         self.resized()
@@ -156,6 +162,11 @@ class Framed(Screen[None]):
     def copy(self, text: str) -> None:
         self.ksl.copy_to_clipboard(text)
         self.say(f"Copied {safe.line(text, 80)}")
+
+    def action_choose(self) -> None:
+        """What enter does, wherever the cursor is. A key of the screen's own: one of the list would overtake others."""
+        if isinstance(self.focused, Lines):
+            self.focused.choose()
 
     def action_back(self) -> None:
         if len(self.ksl.screen_stack) > 1:

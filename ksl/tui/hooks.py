@@ -23,7 +23,7 @@ from ksl.tui.link import Change
 class HooksScreen(Framed):
     tab = "hooks"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "fill", "Fill in", id="hooks.fill"),
+        Binding("enter", "choose", "Fill in", id="hooks.fill"),
         Binding("ctrl+s", "answer", "Answer", priority=True, id="hooks.answer"),
         Binding("ctrl+r", "reject", "Reject", priority=True, id="hooks.reject"),
         Binding("ctrl+t", "raw", "JSON", priority=True, id="hooks.raw"),

@@ -137,7 +137,7 @@ class Lines(ScrollView, can_focus=True):
     def action_side_right(self) -> None:
         self.scroll_relative(x=8, animate=False)
 
-    def key_enter(self) -> None:
+    def choose(self) -> None:
         if self.key is not None:
             self.post_message(self.Chosen(self, self.key))
 

@@ -37,7 +37,7 @@ class RunScreen(Framed):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "Pane", id="run.pane", priority=True),
         Binding("shift+tab", "pane(-1)", "Pane before", show=False, id="run.pane-before", priority=True),
-        Binding("enter", "whole", "Show whole", show=False, id="run.whole"),
+        Binding("enter", "choose", "Inspect, then show whole", show=False, id="run.choose"),
         Binding(
             "left_square_bracket",
             "inspect(-1)",
@@ -316,7 +316,7 @@ class RunScreen(Framed):
     @on(Lines.Chosen)
     def _chosen(self, event: Lines.Chosen) -> None:
         if event.lines.id == "inspect":
-            self.action_whole()
+            self._whole()
             return
         if event.lines.id == "canvas":
             self._in_canvas(event)
@@ -431,7 +431,7 @@ class RunScreen(Framed):
         self._point(all=True)
         self._inspect("error")
 
-    def action_whole(self) -> None:
+    def _whole(self) -> None:
         run = self.run_json
         if run is None:
             return

@@ -93,7 +93,7 @@ class Words(Suggester):
 class RunsScreen(Framed):
     tab = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", id="runs.open"),
+        Binding("enter", "choose", "Open", id="runs.open"),
         Binding("n", "new", "New run", id="runs.new"),
         Binding("r", "rerun", "Rerun", id="runs.rerun"),
         Binding("c", "cancel", "Cancel", id="runs.cancel"),
@@ -415,10 +415,6 @@ class RunsScreen(Framed):
     def _chosen(self, event: Lines.Chosen) -> None:
         if event.key is not None:
             self.ksl.open_run(event.key)
-
-    def action_open(self) -> None:
-        if (run := self.chosen) is not None:
-            self.ksl.open_run(run.run_id)
 
     def action_mark(self) -> None:
         if (run := self.chosen) is not None:

@@ -151,7 +151,7 @@ class SystemScreen(Framed):
     # the log
 
     def _heard(self) -> None:
-        if self.is_mounted:
+        if self.alive:
             self._show_log()
 
     def _show_log(self) -> None:

@@ -26,7 +26,7 @@ NEXT = 3
 class TriggersScreen(Framed):
     tab = "triggers"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "history", "Firings", id="triggers.history"),
+        Binding("enter", "choose", "Firings", id="triggers.history"),
         Binding("t", "fire", "Fire now", id="triggers.fire"),
         Binding("space", "pause", "Pause or resume", id="triggers.pause"),
         Binding("u", "copy", "Copy URL", id="triggers.copy"),
@@ -168,7 +168,7 @@ class TriggersScreen(Framed):
             yield f"stands at  {safe.short(trigger['state'], 200)}"
 
     @on(Lines.Chosen, "#triggers")
-    def action_history(self) -> None:
+    def _history(self) -> None:
         self.query_one("#firings").focus()
 
     @on(Lines.Chosen, "#firings")

@@ -26,7 +26,7 @@ class WorkflowsScreen(Framed):
     tab = "workflows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New run", id="workflows.new"),
-        Binding("enter", "canvas", "Canvas", id="workflows.canvas"),
+        Binding("enter", "choose", "Canvas", id="workflows.canvas"),
         Binding("v", "boxes", "Boxes", id="workflows.boxes"),
         Binding("s", "source", "Source", id="workflows.source"),
         Binding("E", "edit", "Edit", id="workflows.edit"),
@@ -159,7 +159,7 @@ class WorkflowsScreen(Framed):
                 self.query_one("#drawn", Lines).select(max(above)[1])
 
     @on(Lines.Chosen, "#workflows")
-    def action_canvas(self) -> None:
+    def _to_canvas(self) -> None:
         self._with_source = False
         self._to("drawn")
 

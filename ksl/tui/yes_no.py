@@ -13,12 +13,12 @@ from textual.widget import Widget
 
 class YesNo(Widget, can_focus=True):
     DEFAULT_CSS = """
-    YesNo { height: 1; width: 26; }
+    YesNo { height: 1; width: 40; }
     YesNo:focus { background: $primary 45%; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,left", "choose(True)", "Yes", id="yes-no.yes"),
-        Binding("n,right", "choose(False)", "No", id="yes-no.no"),
+        Binding("y,left", "choose(True)", "Yes", show=False, id="yes-no.yes"),
+        Binding("n,right", "choose(False)", "No", show=False, id="yes-no.no"),
         Binding("space", "other", "The other", show=False, id="yes-no.other"),
     ]
     value: reactive[bool | None] = reactive(None)
@@ -31,7 +31,8 @@ class YesNo(Widget, can_focus=True):
         def box(of: bool) -> str:
             return "(x)" if self.value is of else "( )"
 
-        return Text(f"{box(True)} yes   {box(False)} no")
+        hint = "   press y or n" if self.has_focus else ""
+        return Text.assemble(f"{box(True)} yes   {box(False)} no", (hint, "dim"))
 
     def action_choose(self, value: bool) -> None:
         self.value = value

@@ -33,7 +33,7 @@ async def shown(
     served: Served, size: tuple[int, int] = (120, 40), **options: Any
 ) -> AsyncGenerator[tuple[KslApp, Pilot[None]]]:
     app = app_of(served, **options)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: app.link.state == "live")
         yield app, pilot
 

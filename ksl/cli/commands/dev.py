@@ -43,7 +43,7 @@ def command(
     for name, value in (("--host", host), ("--port", port)):
         if value:
             flags += [name, str(value)]
-    if no_tui or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if no_tui or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         asyncio.run(_develop(settings, tuple(flags)))
     else:
         from ksl.cli.on_screen import develop_on_screen

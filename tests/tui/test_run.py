@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from textual.pilot import Pilot
+
+from ksl.tui.app import KslApp
+from ksl.tui.dialogs import View
+from ksl.tui.lines import Lines
+from ksl.tui.run import RunScreen
+
+from tests.integration.api.serving import Served
+from tests.tui.app import SIZES, shown, text_of, until
+from tests.tui.project import lived
+
+
+async def opened(app: KslApp, pilot: Pilot[None], run_id: str) -> RunScreen:
+    app.open_run(run_id)
+    await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_json)
+    assert isinstance(app.screen, RunScreen)
+    return app.screen
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("state", ["succeeded", "failed", "sleeping", "waiting", "running"])
+async def test_a_run_in_every_state_shows_its_canvas_and_its_state(
+    served: Served, size: tuple[int, int], state: str
+) -> None:
+    made = await lived(served)
+    async with shown(served, size) as (app, pilot):
+        await opened(app, pilot, made[state])
+        await until(pilot, lambda: f" {state} " in text_of(app).splitlines()[1])
+        shown_ = text_of(app)
+        assert made[state] in shown_
+        steps = {"sleeping": "sleep", "running": "hold", "waiting": "hook"}
+        assert steps.get(state, "ship-order") in shown_
+
+
+async def test_the_timeline_has_a_bar_for_each_attempt_and_hatches_what_lies_between(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, made["failed"])
+        await until(pilot, lambda: "ship-order#0 try 3" in text_of(app))
+        timeline = app.screen.query_one("#timeline", Lines)
+        tries = [timeline.paint(place, 100) for place in range(5)]
+        assert [line.split("  ")[0] for line in tries] == [
+            "reserve-stock#0",
+            "charge-card#0",
+            *(f"ship-order#0 try {number}" for number in (1, 2, 3)),
+        ]
+        assert all("✗" in line for line in tries[2:])
+        assert ["░" in line for line in tries] == [False, False, False, True, True]
+
+
+async def test_e_goes_to_the_failure_with_the_authors_line_first(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, made["failed"])
+        await pilot.press("e")
+        await until(pilot, lambda: screen.selected == "ship-order#0")
+        inspected = app.screen.query_one("#inspect", Lines)
+        told = [inspected.paint(place) for place in range(len(inspected.keys))]
+        assert told[0] == "Carrier: carrier API refused (503)"
+        assert told[1] == "after 3 attempts"
+        assert "workflows/shop.py:" in told[3]
+        assert told[4] == '    raise Carrier("carrier API refused (503)")'
+
+
+async def test_one_selection_is_shared_by_canvas_timeline_and_inspector(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, made["failed"])
+        await pilot.press("j", "j")
+        await until(pilot, lambda: screen.selected == "ship-order#0")
+        assert screen.query_one("#timeline", Lines).key == "ship-order#0@2"
+        await pilot.press("tab", "k")
+        await until(pilot, lambda: screen.selected == "charge-card#0")
+        assert screen.query_one("#canvas", Lines).key == "charge-card"
+        assert "charge-card#0  succeeded" in text_of(app)
+
+
+async def test_h_leaves_what_is_not_simply_done(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, made["failed"])
+        await pilot.press("h")
+        await until(pilot, lambda: len(screen.rows) == 3)
+        assert {row.key for row in screen.rows} == {"ship-order#0"}
+
+
+async def test_v_draws_boxes_where_they_fit_and_says_so_where_they_do_not(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served, (200, 60)) as (app, pilot):
+        await opened(app, pilot, made["failed"])
+        await pilot.press("v")
+        await until(pilot, lambda: "╭─────────────────╮" in text_of(app))
+    async with shown(served, (100, 30)) as (app, pilot):
+        await opened(app, pilot, made["failed"])
+        await pilot.press("v")
+        await until(pilot, lambda: "need a wider pane" in text_of(app))
+        assert "├╌ on ValueError" in text_of(app)
+
+
+async def test_a_run_is_stepped_back_through_with_its_source_and_its_variables(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, made["failed"])
+        await pilot.press("d")
+        await until(pilot, lambda: screen.position)
+        assert screen.position is not None
+        last = screen.position["last_seq"]
+        for seq in range(last - 1, 2, -1):
+            await pilot.press("p")
+            await until(pilot, lambda seq=seq: screen.position and screen.position["seq"] == seq)  # type: ignore[misc]
+        await until(pilot, lambda: "reserved = 'o-114: reserved'" in text_of(app))
+        assert not re.search(r"paid +=", text_of(app).replace("paid = await", ""))
+        assert "charge_card.run(" in text_of(app)
+
+
+async def test_a_run_goes_on_before_the_eyes(served: Served) -> None:
+    run_id, _ = await served.asked("refund-approval", {"id": "o-1"})
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, run_id)
+        await until(pilot, lambda: "◌ ‖ hook" in text_of(app))
+        answer = {"approved": True, "level": "low", "cents": 1, "to": {"city": "Bonn"}}
+        await served.client.post(f"/runs/{run_id}/hooks/resume", json={"payload": answer})
+        await until(pilot, lambda: "✓ succeeded" in text_of(app) and "✓ ▸ press" in text_of(app))
+
+
+async def test_below_ninety_columns_panes_are_tabs(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served, (80, 24)) as (app, pilot):
+        await opened(app, pilot, made["failed"])
+        panes = [app.screen.query_one(f"#{name}-pane") for name in ("canvas", "timeline", "inspect")]
+        assert [pane.display for pane in panes] == [True, False, False]
+        await pilot.press("tab")
+        assert [pane.display for pane in panes] == [False, True, False]
+        await pilot.press("tab")
+        assert [pane.display for pane in panes] == [False, False, True]
+
+
+async def test_a_long_value_is_cut_and_shown_whole_on_enter(served: Served) -> None:
+    run_id = (await served.ended("echo", "\n".join(f"line {number}" for number in range(100))))["run_id"]
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, run_id)
+        inspected = screen.query_one("#inspect", Lines)
+        await until(pilot, lambda: "… 60 more lines: enter shows all" in inspected.paint(40))
+        await pilot.press("tab", "tab")
+        await until(pilot, lambda: inspected.has_focus)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, View))
+        assert isinstance(app.screen, View)
+        assert app.screen.shown[99] == "line 99"
+        await pilot.press("slash", *"line 77", "enter")
+        await until(pilot, lambda: app.screen.query_one("#text", Lines).place == 77)
+
+
+async def test_a_run_of_many_steps_is_one_row_for_each_place_in_the_code(served: Served) -> None:
+    run_id = (await served.ended("many", 600))["run_id"]
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, run_id)
+        await until(pilot, lambda: [row.label for row in screen.rows] == ["press (600)"])
+
+
+async def test_a_run_that_retention_removed_says_so_and_stays_to_be_read(served: Served) -> None:
+    run_id = (await served.ended("echo", "hello"))["run_id"]
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, run_id)
+        await served.client.post("/prune", json={"older_than": 0})
+        screen.reload()
+        await until(pilot, lambda: "was removed by retention" in text_of(app))
+        assert "press#0" in text_of(app)
