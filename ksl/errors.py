@@ -186,12 +186,6 @@ class MalformedTrigger(FixCode):
     code = "KSL301"
 
 
-class AgentsUnavailable(FixCode):
-    """A source was attached to an agent, which this version cannot start."""
-
-    code = "KSL302"
-
-
 class DeliveryUnverified(FixRequest):
     """A delivery could not be verified. Nothing was started."""
 

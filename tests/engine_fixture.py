@@ -428,10 +428,10 @@ class World:
         return row
 
     def _acting(self) -> int:
-        """Attempts that wait neither on the stage nor for a slot of their action."""
+        """Attempts that wait neither on the stage nor for a slot of their action nor for another run."""
         attempts = self.runtime.engine.attempts
         queued = sum(len(gate._waiting) for gate in attempts._gates.values())
-        return attempts.count - queued - len(self.stage.waiting)
+        return attempts.count - queued - len(self.stage.waiting) - len(self.runtime.agents.waiting)
 
     def _new_id(self) -> str:
         self._ids += 1

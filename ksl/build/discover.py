@@ -16,12 +16,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ksl.agent.tools import check_tool_sets
 from ksl.build.by_name import ReadingFinder
 from ksl.build.credentials import credentials_of
 from ksl.build.failure import ImportFailure, import_failure, relative
 from ksl.build.loader import ProjectFinder, require_positions
 from ksl.build.sites import DefinitionKind, KindOf, SiteTable, site_table
 from ksl.build.source import SourceFile, wrapped_chain
+from ksl.define.agent import Agent
+from ksl.define.prompting import PREFIX, prompt_workflow
 from ksl.define.source import Source, collecting
 from ksl.errors import DuplicateSlug, ImportFailed, MalformedTrigger, UnknownWorkflow
 
@@ -59,6 +62,9 @@ class Project:
     triggers: dict[str, Source] = field(default_factory=dict[str, Source])
     credentials: dict[str, Credential[Any]] = field(default_factory=dict[str, Any])
     tables: dict[str, SiteTable] = field(default_factory=dict[str, SiteTable])  # one for each workflow
+    prompts: dict[str, Workflow[Any, Any]] = field(
+        default_factory=dict[str, Any]
+    )  # ksl's own, one for each agent
     failures: list[ImportFailure] = field(default_factory=list[ImportFailure])
     duplicates: list[Duplicate] = field(default_factory=list[Duplicate])
     files: dict[str, SourceFile] = field(
@@ -69,6 +75,15 @@ class Project:
     broken: dict[str, RuleBroken] = field(
         default_factory=dict[str, "RuleBroken"]
     )  # workflows that may start no runs: see `rules.enforce`
+
+    def with_prompts(self) -> None:
+        """Its agents can be prompted from outside a workflow from now on."""
+        self.workflows.update(self.prompts)
+
+    @property
+    def defined(self) -> list[str]:
+        """The workflows that the project itself defines, in order of slug."""
+        return sorted(set(self.workflows) - set(self.prompts))
 
     def raise_if_rule_broken(self, slug: str) -> None:
         """Errors: RuleBroken, with the code of the rule."""
@@ -148,9 +163,12 @@ def discover(
                     announce(name, file)
                 loaded.append(_load(project, name, file))
         modules = [module for module in loaded if module is not None]
-        _Collector(project, kind_of).collect(modules)
+        collector = _Collector(project, kind_of)
+        collector.collect(modules)
         # Only now: a call may name a workflow of a module that was loaded later.
         _make_tables(project, kind_of, is_context, announce)
+        _make_prompts(project, kind_of, is_context)
+        _check_agents(project, collector)
         _collect_sources(project, made, modules)
         _collect_credentials(project, modules)
     except BaseException:  # somebody pressed Ctrl-C
@@ -203,6 +221,7 @@ class _Collector:
             "agent": project.agents,
         }
         self._places: dict[int, str] = {}
+        self.modules: dict[int, ModuleType] = {}  # the first that has it, by definition
 
     def collect(self, modules: list[ModuleType]) -> None:
         for module in modules:
@@ -210,6 +229,7 @@ class _Collector:
                 known = self._kind_of(value)
                 if known is not None and known[0] in self._by_kind and id(value) not in self._places:
                     self._places[id(value)] = self._place(module, name, value)
+                    self.modules[id(value)] = module
                     self._add(*known, value)
 
     def _add(self, kind: DefinitionKind, slug: str, value: object) -> None:
@@ -288,11 +308,38 @@ def _collect_sources(project: Project, made: Sequence[Source], modules: Sequence
 def _check_attachments(project: Project, source: Source) -> None:
     for attachment in source.attachments:
         workflow = attachment.workflow
-        if project.workflows.get(workflow.slug) is not workflow:
+        if workflow not in (project.workflows.get(workflow.slug), project.prompts.get(workflow.slug)):
             raise MalformedTrigger(
-                f"{source.where} is attached to workflow {workflow.slug}, which this project does not define or "
-                "could not load."
+                f"{source.where} is attached to {_target(workflow.slug)}, which this project does not define "
+                "or could not load."
             )
+
+
+def _target(slug: str) -> str:
+    return f"agent {slug.removeprefix(PREFIX)}" if slug.startswith(PREFIX) else f"workflow {slug}"
+
+
+def _make_prompts(project: Project, kind_of: KindOf, is_context: Callable[[object], bool]) -> None:
+    for agent in project.agents.values():
+        if isinstance(agent, Agent):  # and not what its source tells of one
+            workflow = prompt_workflow(agent)
+            project.prompts[workflow.slug] = workflow
+            project.tables[workflow.slug] = site_table(
+                workflow.slug, workflow.function, kind_of=kind_of, is_context=is_context
+            )
+
+
+def _check_agents(project: Project, collector: _Collector) -> None:
+    for agent in project.agents.values():
+        if isinstance(agent, Agent):
+            try:
+                check_tool_sets(agent, folder=project.folder)
+            except Exception as error:
+                module = collector.modules[id(agent)]
+                file = Path(str(module.__file__))
+                project.failures.append(
+                    import_failure(error, module=module.__name__, file=file, root=project.folder)
+                )
 
 
 def _collect_credentials(project: Project, modules: Sequence[ModuleType]) -> None:

@@ -139,7 +139,7 @@ class Agent:
         return Decoding(output)(await thinking.mind.at_once(self, asked, output))
 
     def _check_tools(self) -> None:
-        named: dict[str, Any] = {}
+        named: set[str] = set()
         for tool in self.tools:
             bare = tool.tool if isinstance(tool, ApprovedTool) else tool
             if isinstance(bare, ToolSource):
@@ -149,11 +149,26 @@ class Agent:
                     f"{self.where}: tools=[...] takes actions, workflows, agents and tool sources, not {bare!r}."
                 )
             slug = tool_slug(bare)
-            if (
-                named.setdefault(slug, bare) is not bare
-                or sum(tool_slug(each) == slug for each in named.values()) > 1
-            ):
+            if slug in named:
                 raise MalformedDefinition(f"{self.where}: tools=[...] has two of the name {slug!r}.")
+            named.add(slug)
+
+
+def workflows_of(agent: Agent) -> list[Workflow[Any, Any]]:
+    """Those that it has as tools, and that agents below it have."""
+    found: dict[int, Workflow[Any, Any]] = {}
+    seen: set[int] = set()
+    pending = [agent]
+    while pending:
+        each = pending.pop()
+        seen.add(id(each))
+        for tool in each.tools:
+            bare = tool.tool if isinstance(tool, ApprovedTool) else tool
+            if isinstance(bare, Workflow):
+                found[id(cast("object", bare))] = cast("Workflow[Any, Any]", bare)
+            elif isinstance(bare, Agent) and id(bare) not in seen:
+                pending.append(bare)
+    return list(found.values())
 
 
 class Decoding:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, overload
 
+import msgspec
+
+from ksl.define.agent import Agent
 from ksl.define.codec import Codec, Json
 from ksl.define.delivery import Delivery
+from ksl.define.prompting import PREFIX, prompt_function, prompt_template, prompt_workflow
 from ksl.define.seam import frame_at
 from ksl.define.slug import check_slug, title_of
 from ksl.define.workflow import Workflow
-from ksl.errors import AgentsUnavailable, MalformedTrigger
+from ksl.errors import MalformedTrigger
 from ksl.records import SourceKind
 
 _HERE = str(Path(__file__).parent)
@@ -32,7 +36,7 @@ class Attachment:
 
     @property
     def id(self) -> str:
-        return f"{self.source}:{self.workflow.slug}"
+        return f"{self.source}:{self.workflow.slug.removeprefix(PREFIX)}"
 
 
 class Source:
@@ -80,19 +84,24 @@ class Source:
     ) -> Self:
         """Starts a run of the workflow at each firing. `transform` makes its input of the payload.
 
-        Returns the source, so that calls can be chained. Errors: MalformedTrigger for a workflow that is attached
-        already; AgentsUnavailable.
+        An agent is prompted instead, in a new session each time: `prompt` is a text with parts of the payload in it,
+        "New signup: {{payload.email}}", or a function of the payload that returns one.
+        Returns the source, so that calls can be chained. Errors: MalformedTrigger, also for a target that is attached
+        already.
         """
         return self._attach(target, transform, prompt)
 
     def _attach(self, target: object, transform: Callable[..., object] | None, prompt: object) -> Self:
+        if isinstance(target, Agent):
+            target, transform, prompt = (
+                prompt_workflow(target),
+                self._prompting(target, transform, prompt),
+                None,
+            )
         if not isinstance(target, Workflow):
-            if prompt is not None:
-                raise AgentsUnavailable(
-                    f"{self.where} is attached to an agent. Agents are not available yet: attach a workflow."
-                )
             raise MalformedTrigger(
-                f"{self.where}: attach() takes a workflow, and {target!r} is none. Decorate it with @workflow."
+                f"{self.where}: attach() takes a workflow or an agent, and {target!r} is neither. Decorate it with "
+                "@workflow."
             )
         if prompt is not None:
             raise MalformedTrigger(
@@ -108,6 +117,20 @@ class Source:
             )
         self.attachments.append(attachment)
         return self
+
+    def _prompting(self, agent: Agent, transform: object, prompt: object) -> Callable[..., object]:
+        if transform is not None or prompt is None:
+            raise MalformedTrigger(
+                f"{self.where}: agent {agent.slug} is attached with `prompt`, a text or a function of the payload, and "
+                "without `transform`."
+            )
+        if isinstance(prompt, str):
+            return prompt_template(prompt, where=self.where, plain=self._plain)
+        Asked(cast("Callable[..., str]", prompt), what="prompt", where=self.where)
+        return prompt_function(cast("Callable[..., str]", prompt))
+
+    def _plain(self, payload: Any) -> Any:
+        return msgspec.json.decode(self.payload.dump(payload, root="the payload"))
 
     def details(self) -> Json:
         """What this kind has of its own, for those who list sources."""

@@ -46,6 +46,7 @@ class AgentServices:
         self.models = models_of(settings, os.environ, learn=runtime.redactor.learn)
         self._tool_sets: dict[str, list[ToolSet]] = {}
         self._spending = Spending(runtime, settings=settings, store=store, clock=clock)
+        self.waiting: set[asyncio.Task[Any]] = set()  # attempts that wait for a run, and do nothing
         self._task: asyncio.Future[Any] | None = None  # that adds them
         self._adding: list[tuple[PromptRow, asyncio.Future[PromptRow]]] = []  # for the next commit
 
@@ -90,12 +91,17 @@ class AgentServices:
         key = f"tool-{hashlib.sha256(key.encode()).hexdigest()[:40]}"
         started = await self._runtime.start(slug, input, trigger="agent", idempotency_key=key, by="agent")
         run_id = started.run.run_id
+        task = asyncio.current_task()
+        assert task is not None
+        self.waiting.add(task)
         try:
             row = await self._runtime.settled(run_id, timeout_s=None)
         except asyncio.CancelledError:
             if not self._runtime.engine.stopping:
                 self._runtime.give_up(run_id)
             raise
+        finally:
+            self.waiting.discard(task)
         return await self._output(row)
 
     async def close(self) -> None:
@@ -231,7 +237,9 @@ def models_of(
         name: Provider(base_url=given["base_url"], api_key=given.get("api_key", ""))
         for name, given in settings.models.providers.items()
     }
-    return Models(folder=settings.folder, default=settings.models.default, providers=providers, env=env, learn=learn)
+    return Models(
+        folder=settings.folder, default=settings.models.default, providers=providers, env=env, learn=learn
+    )
 
 
 def session_id_of(run_id: str, step: str) -> str:

@@ -99,6 +99,7 @@ class Runtime:
     ) -> None:
         self.folder = folder
         self.settings = settings
+        project.with_prompts()
         self.project = project
         self.store = store
         self.token = token

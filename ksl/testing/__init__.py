@@ -12,6 +12,7 @@ from ksl.testing.execution import Completed, Failed, Suspended, execute
 from ksl.testing.handles import DoesNotReplay, RunFailed, RunHandle, RunNotEnded, WaitingHook
 from ksl.testing.history import History, Replayed, replay
 from ksl.testing.machine import ActionHangs
+from ksl.testing.models import script
 from ksl.testing.shown import EventView, Failure, Waiting
 from ksl.testing.sources import FiringView
 
@@ -41,4 +42,5 @@ __all__ = [
     "environment",
     "execute",
     "replay",
+    "script",
 ]

@@ -15,6 +15,7 @@ from ksl.build.site import DefinitionKind
 from ksl.build.sites import SiteTable, site_table
 from ksl.build.source import SourceFile, read_source, wrapped_chain
 from ksl.define.action import Action, ScopedAction
+from ksl.define.agent import Agent, workflows_of
 from ksl.define.workflow import Workflow
 from ksl.errors import DuplicateSlug
 
@@ -57,6 +58,8 @@ class Definitions:
             match value:
                 case Workflow():
                     named.append(cast("Workflow[Any, Any]", value))
+                case Agent():
+                    named.extend(workflows_of(value))
                 case Action():
                     self.actions[value.slug] = cast("Action[..., Any]", value)
                 case ScopedAction():

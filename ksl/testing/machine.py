@@ -217,7 +217,8 @@ class Machine:
         attempts = (attempt for attempt in self.engine.attempts.under_way() if attempt.task is not None)
         acting = {each.task: f"{each.step} of {each.run_id}" for each in attempts if each.task is not None}
         acting |= {task: task.get_name() for task in self.runtime.polls.polling}
-        return {task: what for task, what in acting.items() if task not in self._sleepers}
+        waiting = self._sleepers | self.runtime.agents.waiting
+        return {task: what for task, what in acting.items() if task not in waiting}
 
     async def _await(self, acting: dict[asyncio.Future[Any], str], patient_until_s: float) -> None:
         """Returns when one of them has ended, or fell asleep by the virtual clock."""

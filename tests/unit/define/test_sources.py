@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ksl import Delivery, WebhookSource, workflow
+from ksl import Agent, Delivery, WebhookSource, workflow
 from ksl.define.source import Asked, Source, collecting
-from ksl.errors import AgentsUnavailable, MalformedDefinition, MalformedTrigger
+from ksl.errors import MalformedDefinition, MalformedTrigger
 
 
 @workflow
@@ -23,12 +23,6 @@ async def greet(input: dict[str, Any]) -> Any:
 async def other(input: dict[str, Any]) -> Any:
     return input
 
-
-class Agentlike:
-    slug = "support"
-
-
-def test_an_attachments_id_names_its_source_and_its_target() -> None:
     source = WebhookSource("signup").attach(greet).attach(other)
 
     assert [attachment.id for attachment in source.attachments] == ["signup:greet", "signup:other"]
@@ -41,13 +35,37 @@ def test_a_workflow_is_attached_once() -> None:
         source.attach(greet, transform=lambda payload: payload)
 
 
-def test_an_agent_is_not_available_yet() -> None:
-    with pytest.raises(AgentsUnavailable, match="not available yet"):
-        WebhookSource("signup").attach(Agentlike(), prompt="New: {{payload.email}}")
+def test_an_agent_is_attached_with_what_it_is_asked() -> None:
+    agent = Agent("support")
+    source = WebhookSource("signup", payload=dict[str, Any])
+    source.attach(agent, prompt="New: {{payload.email}}, {{ payload.items[0].name }}, {{payload.n}}")
+
+    (attachment,) = source.attachments
+    assert attachment.id == "signup:support"
+    assert attachment.transform is not None
+    given = {"email": "ada@example.org", "items": [{"name": "pen"}], "n": 3}
+    assert attachment.transform(given, None) == {"message": "New: ada@example.org, pen, 3"}
+    with pytest.raises(ValueError, match=r"the payload has no email"):
+        attachment.transform({}, None)
+
+
+def test_what_an_agent_is_asked_may_be_a_function_of_the_payload() -> None:
+    source = WebhookSource("signup").attach(Agent("support"), prompt=lambda payload: f"New: {payload}")
+
+    (attachment,) = source.attachments
+    assert attachment.transform is not None
+    assert attachment.transform("x", None) == {"message": "New: x"}
+
+
+def test_an_agent_takes_a_prompt_and_no_transform() -> None:
+    with pytest.raises(MalformedTrigger, match="with `prompt`"):
+        WebhookSource("signup").attach(Agent("support"), transform=lambda payload: payload)  # type: ignore[call-overload]
+    with pytest.raises(MalformedTrigger, match="no path into the payload"):
+        WebhookSource("signup").attach(Agent("support"), prompt="New: {{email}}")
 
 
 def test_what_is_no_workflow_cannot_be_attached() -> None:
-    with pytest.raises(MalformedTrigger, match="is none"):
+    with pytest.raises(MalformedTrigger, match="is neither"):
         WebhookSource("signup").attach(lambda payload: payload)  # type: ignore[call-overload]
     with pytest.raises(MalformedTrigger, match="prompt"):
         WebhookSource("signup").attach(greet, prompt="hello")

@@ -1,0 +1,185 @@
+"""Conversations that go on: earlier prompts, one at a time, sums, budgets."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import Any
+
+from ksl.testing import script
+
+from tests.engine_fixture import World
+
+Json = dict[str, Any]
+USE = {"input_tokens": 60, "output_tokens": 40}
+
+
+def heard(messages: Any) -> str:
+    """Every text that the model sees, in order."""
+    parts = [part for message in messages for part in message["parts"]]
+    return " | ".join(part["content"] for part in parts if isinstance(part.get("content"), str))
+
+
+def flow(model: str, options: str = "", prompts: str = "") -> str:
+    return dedent(f"""
+        robot = Agent("robot", model={model!r}, tools=[echo]{options})
+
+        @workflow
+        async def w(input: Any) -> Any:
+            result = await robot.prompt(input["message"], session=input.get("session"))
+            return [result.text, result.session_id]
+    """)
+
+
+async def test_a_session_goes_on_over_runs_and_restarts(disk: World) -> None:
+    world = disk
+    await world.load(flow(script("memory", [heard])))
+    first = (await world.run("w", {"message": "I am Ada."})).output
+    await world.restart()
+
+    second = (await world.run("w", {"message": "Who am I?", "session": first[1]})).output
+
+    assert second == ["I am Ada. | I am Ada. | Who am I?", first[1]]
+    assert [row.session_id for row in await world.store.sessions.newest()] == [first[1]]
+
+
+async def test_calls_of_an_earlier_prompt_that_failed_are_answered_for_the_model(world: World) -> None:
+    def say(messages: Any) -> Json:
+        return {"calls": [{"name": "echo", "args": {"value": "x"}}]}
+
+    await world.load(flow(script("failing", [say]), options=", max_steps=1"))
+    failed = await world.run("w", {"message": "Go."})
+    assert failed.error["code"] == "KSL805"
+    (row,) = await world.store.sessions.newest()
+    script("failing", [lambda messages: repr([each["kind"] for each in messages]) + heard(messages)])
+
+    second = (await world.run("w", {"message": "And now?", "session": row.session_id})).output
+
+    assert second[0].startswith("['request', 'response', 'request', 'request']Go. | It was interrupted")
+
+
+async def test_one_prompt_at_a_time(world: World) -> None:
+    model = script("busy", [{"calls": [{"name": "slow", "args": {"value": "a"}}]}, heard])
+    await world.load(flow(model).replace("tools=[echo]", "tools=[slow]"))
+    first = await world.start("w", {"message": "One."})
+    await world.rest()
+    (row,) = await world.store.sessions.newest()
+
+    second = await world.start("w", {"message": "Two.", "session": row.session_id})
+    await world.rest()
+    assert (await world.seen(second)).steps("step_retrying") == ["robot#0/session#0"]
+
+    assert (await world.finish(first)).status == "succeeded"
+    done = await world.finish(second)
+    assert done.output[0].startswith("One.")
+
+
+async def test_another_agent_s_session_and_an_unknown_one_are_refused(world: World) -> None:
+    await world.load(flow(script("nobody", ["hello"])))
+
+    failed = await world.run("w", {"message": "Go.", "session": "ses_no"})
+
+    assert failed.error["code"] == "KSL810"
+
+
+async def test_a_long_conversation_goes_on_from_a_sum_of_it(world: World) -> None:
+    def sum_or_call(messages: Any) -> Any:
+        if "about to be replaced by a summary" in heard(messages):
+            return "They want x echoed."
+        return {"calls": [{"name": "echo", "args": {"value": "x"}}], "usage": {"input_tokens": 2_000}}
+
+    def end(messages: Any) -> Any:
+        return sum_or_call(messages) if "about to be" in heard(messages) else heard(messages)
+
+    # The sum replaces what was said, so the turns are counted from the prompt in it.
+    await world.load(flow(script("long", [sum_or_call, end, end]), options=", compact_at=1_000"))
+
+    done = await world.run("w", {"message": "Echo x."})
+
+    assert done.steps()[:4] == [
+        "robot#0/session#0", "robot#0/turn#0", "robot#0/summary#0", "robot#0/echo#0",
+    ]  # fmt: skip
+    assert done.output[0].startswith("The conversation so far, summed up:\nThey want x echoed. | Echo x. | x")
+    await world.crash_everywhere(done.run_id)
+
+
+BUDGET = [{"calls": [{"name": "echo", "args": {"value": n}}], "usage": USE} for n in range(20)]
+
+
+async def test_a_budget_ends_the_prompt_before_the_next_turn(world: World) -> None:
+    await world.load(flow(script("costly", BUDGET), options=", budget=Budget(tokens=250)"))
+
+    failed = await world.run("w", {"message": "Go."})
+
+    assert failed.error["type"] == "BudgetExceeded"
+    assert failed.error["code"] == "KSL808"
+    assert failed.steps().count("robot#0/turn#2") == 1
+    assert "robot#0/turn#3" not in failed.steps()
+
+
+async def test_fifty_restarts_do_not_change_what_is_counted(world: World) -> None:
+    model = script("costly", [{"calls": [{"name": "slow", "args": {"value": 1}}], "usage": USE}, *BUDGET])
+    text = flow(model, options=", budget=Budget(turns=3)").replace("tools=[echo]", "tools=[slow, echo]")
+    await world.load(text)
+    run_id = await world.start("w", {"message": "Go."})
+    await world.rest()
+    for _ in range(50):
+        await world.restart()
+
+    failed = await world.finish(run_id)
+
+    assert failed.error["code"] == "KSL808"
+    turns = [step for step in failed.steps() if "/turn#" in step]
+    assert turns == ["robot#0/turn#0", "robot#0/turn#1", "robot#0/turn#2"]
+
+
+async def test_a_budget_of_a_workflow_counts_all_its_models(world: World) -> None:
+    await world.load(
+        dedent(f"""
+            robot = Agent("robot", model={script("one", [{"text": "ok", "usage": USE}])!r})
+
+            @workflow(budget=Budget(tokens=150))
+            async def w(input: None) -> Any:
+                await robot.prompt("Go.")
+                await prompt_llm("Go.", model={script("two", [{"text": "ok", "usage": USE}])!r})
+                try:
+                    await prompt_llm("Go.", model="test/echo")
+                except StepFailed as failed:
+                    return failed.type
+        """)
+    )
+
+    assert (await world.run()).output == "BudgetExceeded"
+
+
+async def test_at_its_bound_a_run_is_held_until_a_person_releases_it(world: World) -> None:
+    await world.load(
+        flow(script("held", [*BUDGET[:3], "done"]), options=', budget=Budget(turns=2, on_exceeded="hold")')
+    )
+    run_id = await world.start("w", {"message": "Go."})
+    held = await world.finish(run_id)
+    assert held.status == "held"
+    assert "run_held" in held.types
+    assert "the budget of the agent" in str(held.data("run_held"))
+
+    await world.runtime.release(run_id, by="ada")
+    done = await world.finish(run_id)
+
+    assert done.output[0] == "done"
+
+
+async def test_a_day_has_a_budget_over_all_runs(world: World) -> None:
+    await world.load(
+        dedent(f"""
+            @workflow
+            async def w(input: None) -> Any:
+                return await prompt_llm("Go.", model={script("daily", [{"text": "ok", "usage": USE}])!r})
+        """),
+        settings="[models]\ndaily_tokens = 150\n",
+    )
+    assert [(await world.run()).status for _ in range(3)] == ["succeeded", "succeeded", "failed"]
+    await world.restart()
+    assert (await world.run()).status == "failed"
+
+    world.clock.pass_ms(86_400_000)
+
+    assert (await world.run()).status == "succeeded"
