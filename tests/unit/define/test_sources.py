@@ -23,6 +23,8 @@ async def greet(input: dict[str, Any]) -> Any:
 async def other(input: dict[str, Any]) -> Any:
     return input
 
+
+def test_an_attachments_id_names_its_source_and_its_target() -> None:
     source = WebhookSource("signup").attach(greet).attach(other)
 
     assert [attachment.id for attachment in source.attachments] == ["signup:greet", "signup:other"]
