@@ -123,12 +123,12 @@ class Page:
     browser: Browser
     session: str
     complaints: list[str] = field(default_factory=list[str])
-    _loads: asyncio.Event = field(default_factory=asyncio.Event)
+    _loads: asyncio.Queue[None] = field(default_factory=asyncio.Queue[None])
 
     def heard(self, method: str, params: Json) -> None:
         match method:
             case "Page.loadEventFired":
-                self._loads.set()
+                self._loads.put_nowait(None)
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(params["exceptionDetails"]))
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning"):
@@ -141,22 +141,25 @@ class Page:
     async def send(self, method: str, **params: Any) -> Json:
         return await self.browser.send(method, self.session, **params)
 
-    async def go(self, url: str) -> None:
-        await self._loading(self.send("Page.navigate", url=url))
+    async def go(self, url: str, *, loads: int = 1) -> None:
+        """`loads`: how many pages come of it, one after the other."""
+        await self._loading(self.send("Page.navigate", url=url), loads)
 
     async def click(self, selector: str, *, loads: bool = True) -> None:
         """`loads`: another page comes of it."""
         clicking = self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
-        await (self._loading(clicking) if loads else clicking)
+        await (self._loading(clicking, 1) if loads else clicking)
 
     async def fill(self, selector: str, text: str) -> None:
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
 
-    async def _loading(self, doing: Any) -> None:
-        self._loads.clear()
+    async def _loading(self, doing: Any, loads: int) -> None:
+        while not self._loads.empty():
+            self._loads.get_nowait()
         await doing
         async with asyncio.timeout(PATIENCE_S):
-            await self._loads.wait()
+            for _ in range(loads):
+                await self._loads.get()
 
     async def evaluate(self, expression: str) -> Any:
         """The value of the expression in the page, awaited."""
@@ -170,7 +173,7 @@ class Page:
         """Waits for a change of the page that makes the expression true; the browser says when."""
         await self.evaluate(
             f"""new Promise((resolve, reject) => {{
-              const holds = () => ({expression});
+              const holds = () => {{ try {{ return {expression}; }} catch {{ return false; }} }};
               if (holds()) return resolve();
               const observer = new MutationObserver(() => {{ if (holds()) {{ observer.disconnect(); resolve(); }} }});
               observer.observe(document, {{attributes: true, childList: true, characterData: true, subtree: true}});

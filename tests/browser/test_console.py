@@ -15,9 +15,8 @@ pytestmark = pytest.mark.slow
 
 async def test_a_link_leads_to_the_runs_by_itself(served: Served, browser: Browser) -> None:
     async with browser.page() as page:
-        await page.go((await served.client.post("/login-links")).json()["url"])
-        while not (await page.address()).endswith("/ui/runs"):
-            pass
+        await page.go((await served.client.post("/login-links")).json()["url"], loads=2)
+        assert (await page.address()).endswith("/ui/runs")
         await page.until("document.body.innerText.includes('No runs yet')")
         await page.until("document.getElementById('connection').innerText === 'live'")
         assert page.complaints == []
