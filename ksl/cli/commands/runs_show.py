@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -12,7 +13,7 @@ from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, compact, emit_json, emit_table, printable
 from ksl.cli.words import error_of, event_line, label, step_of, took, waits_of
-from ksl.errors import BadRequest
+from ksl.errors import BadRequest, NotAProject
 
 EXTRAS = ("events", "steps", "trace", "logs")
 LEFT_OUT = ("trigger", "input", "output", "subscriber", "code_version")  # of a summary
@@ -41,7 +42,7 @@ def command(
     elif invocation.prints_json:
         emit_json(run)
     else:
-        _emit_text(run)
+        _emit_text(run, _folder(invocation))
 
 
 async def _ask(invocation: Invocation, run_id: str, extras: frozenset[str]) -> Json:
@@ -102,9 +103,21 @@ def _emit_summary(run: Json, *, prints_json: bool) -> None:
         click.echo(line)
 
 
-def _emit_text(run: Json) -> None:
+def _folder(invocation: Invocation) -> Path:
+    """The project's; tracebacks of a server elsewhere are told with the paths that they have there."""
+    from ksl.build.config import find_project
+
+    try:
+        return find_project(invocation.start)
+    except NotAProject:
+        return invocation.start
+
+
+def _emit_text(run: Json, folder: Path) -> None:
     for line in _head(run):
         click.echo(line)
+    if place := _raised_at(run, folder):
+        click.echo(printable(f"raised    {place}"))
     click.echo(f"input     {printable(compact(run['input'], 400))}")
     if run["status"] == "succeeded":
         click.echo(f"output    {printable(compact(run['output'], 400))}")
@@ -131,6 +144,19 @@ def _head(run: Json) -> list[str]:
         step = f" (step {step_of(error)})" if error.get("step") else ""
         lines.append(printable(f"error     {error.get('type')}: {error.get('message')}{step}"))
     return lines
+
+
+def _raised_at(run: Json, folder: Path) -> str:
+    """The project's line that the error came from: in the action that failed, where it has a traceback."""
+    from ksl.views.frames import frames_json
+
+    error = error_of(run)
+    failed = [error_of(step) for step in run.get("steps", ()) if step["id"] == step_of(error)]
+    for text in [each.get("traceback") for each in (*failed, error)]:
+        for frame in frames_json(text or "", folder):
+            if frame["own"]:
+                return f"{frame['file']}:{frame['line']} in {frame['function']}: {frame['code']}"
+    return ""
 
 
 def _row(step: Json) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,28 @@ def test_a_run_is_shown_with_its_steps_and_its_error(tiny: TinyServer):
         'fetch#0   succeeded  1      250ms  {"n": 1}',
         "charge#0  failed     3      250ms  ValueError: no�[2J",
     ]
+
+
+def test_a_run_that_failed_names_the_line_of_the_action_that_raised(tiny: TinyServer, tmp_path: Path):
+    def trace(*frames: tuple[str, int, str, str]) -> str:
+        return "".join(
+            f'  File "{file}", line {line}, in {name}\n    {code}\n' for file, line, name, code in frames
+        )
+
+    body = (str(tmp_path / "workflows" / "order.py"), 30, "order", "await charge.run()")
+    action = (str(tmp_path / "actions" / "shop.py"), 7, "charge", "return bank.pay(cents)")
+    library = (str(tmp_path / ".venv" / "lib" / "bank.py"), 99, "pay", "raise ValueError('no')")
+    error = {"type": "ValueError", "message": "no", "step": "charge#0", "traceback": trace(body)}
+    times = {"started_at": "2026-11-21T12:00:00.000Z", "finished_at": "2026-11-21T12:00:00.250Z"}
+    step = {"id": "charge#0", "status": "failed", "attempts": 1, "output": None} | times
+    (tmp_path / "ksl.toml").touch()
+    for inner, line in (
+        (trace(action, library), "raised    actions/shop.py:7 in charge: return bank.pay(cents)"),
+        (None, "raised    workflows/order.py:30 in order: await charge.run()"),
+    ):
+        steps = [step | {"error": error | {"traceback": inner}}]
+        tiny.answers["GET /runs/run_1"] = (200, run_json("failed", error=error, steps=steps))
+        assert ksl("-C", str(tmp_path), "runs", "show", "run_1").splitlines()[3] == line
 
 
 def test_a_summary_is_a_few_lines(tiny: TinyServer):
