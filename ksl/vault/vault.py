@@ -280,5 +280,7 @@ def command(credential: Credential[Any], place: CredentialPlace) -> str:
     if credential.oauth is not None:
         return f"ksl credentials connect {credential.name}{where}"
     wanted = values.required(credential) or list(credential.fields.model_fields)[:1]
-    fields = "".join(f" --set {field}=@env:{field.upper()}" for field in wanted)
+    # With the credential's name: a variable such as USER has a value in every shell, and the wrong one.
+    prefix = credential.name.replace("-", "_").upper()
+    fields = "".join(f" --set {field}=@env:{prefix}_{field.upper()}" for field in wanted)
     return f"ksl credentials set {credential.name}{fields}{where}"

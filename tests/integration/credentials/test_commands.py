@@ -215,7 +215,7 @@ def test_a_step_without_its_credential_fails_once_and_goes_on_when_it_is_set(pro
             "MissingCredential",
             1,
         )
-        assert "ksl credentials set slack --set token=@env:TOKEN" in run["error"]["message"]
+        assert "ksl credentials set slack --set token=@env:SLACK_TOKEN" in run["error"]["message"]
         assert run["attempt"] == 1  # the run was not tried again either
 
         done(project, "credentials", "set", "slack", "--set", "token=set-in-the-meantime")
@@ -256,7 +256,7 @@ def test_the_organization_is_asked_last_and_a_pinned_scope_alone(project: Path) 
     done(project, "credentials", "remove", "slack", "--scope", "organization")
     missing = ksl(project, "workflows", "run", "of-the-organization")
     assert missing.exit_code == 1
-    assert "ksl credentials set slack --set token=@env:TOKEN --scope organization" in missing.stdout
+    assert "ksl credentials set slack --set token=@env:SLACK_TOKEN --scope organization" in missing.stdout
 
 
 def test_doctor_says_whether_credentials_can_be_opened_and_by_whom(project: Path) -> None:
