@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
     """`folder` is the project's. Nothing is read or started."""
     from ksl.agent.tools.files import FileTools
+    from ksl.agent.tools.memory import MemoryTools
     from ksl.agent.tools.shell import ShellTools
     from ksl.agent.tools.skills import SkillTools
     from ksl.define.sandbox import Sandbox
@@ -25,6 +26,8 @@ def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
             sets.append(ShellTools(agent.sandbox))
     if agent.skills:
         sets.append(SkillTools(agent.skills))
+    if agent.memory:
+        sets.append(MemoryTools())
     return sets
 
 

@@ -26,7 +26,7 @@ AGENT = dedent("""
         about: str | None
     Ticket = Annotated[Union[Bug, Question], Field(discriminator="kind")]
 
-    robot = Agent("robot", model="local/small", tools=[echo, other, fail], system_prompt="Be brief.")
+    robot = Agent("robot", model="local/small", tools=[echo, other, fail], system_prompt="Be brief.", memory=False)
 
     @workflow
     async def w(input: str) -> Any:
