@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime
 
 import click
@@ -25,7 +24,12 @@ from ksl.errors import BadRequest
     metavar="N",
     help="How many of the next times to print.",
 )
-@click.option("--from", "since", metavar="T", help="From this RFC 3339 moment on. Default: now.")
+@click.option(
+    "--from",
+    "since",
+    metavar="T",
+    help="After this moment: RFC 3339, or without an offset on the clocks of the source's zone. Default: now.",
+)
 @pass_invocation
 def command(invocation: Invocation, slug: str, number: int, since: str | None) -> None:
     """A source: what it is, whom it starts, its next times and its newest firing.
@@ -37,29 +41,32 @@ def command(invocation: Invocation, slug: str, number: int, since: str | None) -
     )
 
 
-async def _ask(invocation: Invocation, slug: str, number: int, after_s: float) -> Json:
+async def _ask(invocation: Invocation, slug: str, number: int, since: datetime) -> Json:
     async with looking(invocation) as triggers:
         shown = await triggers.trigger(slug)
     if "schedule" in shown:
         from ksl.define.schedule import Schedule
 
         schedule = Schedule(shown["schedule"], shown["timezone"])
+        after = since if since.tzinfo is not None else since.replace(tzinfo=schedule.zone)
         shown["next"] = [
             {"local": schedule.local(instant_s).isoformat(), "utc": _utc(instant_s)}
-            for instant_s in schedule.upcoming(after_s, number)
+            for instant_s in schedule.upcoming(after.timestamp(), number)
         ]
     return shown
 
 
-def _moment(text: str | None) -> float:
+def _moment(text: str | None) -> datetime:
+    """Without a zone where the text has no offset."""
     if text is None:
-        return time.time()
-    from ksl.views.times import parse_rfc3339
-
+        return datetime.now(UTC)
     try:
-        return parse_rfc3339(text) / 1000
-    except ValueError as error:
-        raise BadRequest(f"--from: {error}.") from None
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(
+            f'--from: "{text}" is not a moment like "2026-11-21T12:00:00Z", or "2026-11-21" on the clocks of the '
+            "source's zone."
+        ) from None
 
 
 def _utc(instant_s: float) -> str:

@@ -70,6 +70,16 @@ def test_the_next_times_of_a_source_have_their_offsets(project: Path) -> None:
     ]
 
 
+def test_next_times_may_be_asked_from_a_day_of_the_sources_zone(project: Path) -> None:
+    for since in ("2026-10-23", "2026-10-22T23:00:00+01:00", "2026-10-23T08:59:59"):
+        (first,) = done(project, "triggers", "show", "daily", "--next", "1", "--from", since)["next"]
+        assert first["utc"] == "2026-10-23T07:00:00Z"
+    (after,) = done(project, "triggers", "show", "daily", "--next", "1", "--from", "2026-10-23T09:00:00")[
+        "next"
+    ]
+    assert after["utc"] == "2026-10-26T08:00:00Z"
+
+
 def test_a_source_is_fired_by_hand_and_its_payload_shown_first(project: Path) -> None:
     done(project, "subscriptions", "add", "digest", "ada")
 
