@@ -35,8 +35,17 @@ class Terminal:
     def type(self, text: str) -> None:
         self._run("send-keys", "-t", "ksl", "-l", text)
 
-    def screen(self) -> str:
-        return self._run("capture-pane", "-p", "-t", "ksl")
+    def screen(self, *, styled: bool = False) -> str:
+        return self._run("capture-pane", "-p", *(["-e"] if styled else []), "-t", "ksl")
+
+    def tab(self) -> None:
+        """To the next field: the screen shows where the cursor is."""
+        before = self.screen(styled=True)
+        self.keys("Tab")
+        until = time.monotonic() + PATIENCE_S
+        while self.screen(styled=True) == before:
+            assert time.monotonic() < until, f"tab leads nowhere\n{before}"
+            time.sleep(LOOK_S)
 
     def until(self, pattern: str) -> str:
         """The screen, once it shows this."""
@@ -71,7 +80,7 @@ def terminal(folder: Path) -> Iterator[Terminal]:
     terminal.end()
 
 
-def test_a_run_is_started_answered_and_travelled_back_in_without_leaving_the_terminal(
+def test_a_run_is_started_answered_and_travelled_back_in(
     terminal: Terminal,
 ) -> None:
     terminal.until("No runs yet")
@@ -88,16 +97,16 @@ def test_a_run_is_started_answered_and_travelled_back_in_without_leaving_the_ter
     terminal.until("press y or n")
     terminal.keys("y")
     terminal.until(r"\(x\) yes")
-    terminal.keys("Tab")
+    terminal.tab()
     terminal.keys("Enter")
     terminal.until("high")
     terminal.keys("Down")
     terminal.keys("Enter")
     terminal.until("(low|high) +▼")
-    terminal.keys("Tab")
+    terminal.tab()
     terminal.type("1200")
     terminal.until(" 1200 ")
-    terminal.keys("Tab")
+    terminal.tab()
     terminal.type("Bonn")
     terminal.until("Bonn")
     terminal.keys("C-s")
