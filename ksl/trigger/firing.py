@@ -230,9 +230,9 @@ class Triggers:
         )
         return await self._store(row, [], [], state)
 
-    def masked(self, row: FiringRow) -> FiringRow:
-        """Without secrets that are known."""
-        return _masked(row, self._mask) if self._mask.active else row
+    def kept(self, text: str, *, limit: int = MESSAGE_MAX) -> str:
+        """Text as it is stored: without secrets that are known, and then cut. Half a secret is not known for one."""
+        return (self._mask.text(text) if self._mask.active else text)[:limit]
 
     async def save(self, state: SourceState) -> None:
         """Stores a source's state by itself, without a firing. Errors: as `fire`."""
@@ -249,8 +249,13 @@ class Triggers:
         self, row: FiringRow, changes: list[Change], keys: list[FiredKey], state: SourceState | None
     ) -> FiringRow:
         """The row as it is stored: without secrets that are known."""
-        row = self.masked(row)
+        row = replace(
+            row,
+            reason=self.kept(row.reason),
+            errors=tuple(replace(error, message=self.kept(error.message)) for error in row.errors),
+        )
         if self._mask.active:
+            row = replace(row, payload=None if row.payload is None else self._mask.json(row.payload))
             state = None if state is None else _masked_state(state, self._mask)
         rows = TriggerRows(
             row.at_ms,
@@ -402,15 +407,6 @@ def _answered(keys: list[FiredKey], row: FiringRow) -> list[FiredKey]:
     return [replace(key, answer=answer) if key.digest else key for key in keys]
 
 
-def _masked(row: FiringRow, mask: Mask) -> FiringRow:
-    return replace(
-        row,
-        reason=mask.text(row.reason),
-        payload=None if row.payload is None else mask.json(row.payload),
-        errors=tuple(replace(error, message=mask.text(error.message)) for error in row.errors),
-    )
-
-
 def _masked_state(state: SourceState, mask: Mask) -> SourceState:
     return replace(
         state,
@@ -441,4 +437,4 @@ def _failure(workflow: str, subscriber: str | None, place: int, error: Exception
     # Where an author's own function raised; what ksl itself refuses says enough.
     if not isinstance(error, KslError) and (frames := traceback.extract_tb(error.__traceback__)):
         message = f"{message} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-    return Unstarted(workflow, type(error).__name__, message[:MESSAGE_MAX], subscriber, place)
+    return Unstarted(workflow, type(error).__name__, message, subscriber, place)

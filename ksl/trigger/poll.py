@@ -18,7 +18,7 @@ from ksl.define.poll import PollSource
 from ksl.errors import KslError, PollFailed, ShuttingDown
 from ksl.records import FiringRow, SourceState, Unstarted
 from ksl.trigger.finding import Call, Found
-from ksl.trigger.firing import MESSAGE_MAX, Item, Triggers
+from ksl.trigger.firing import Item, Triggers
 from ksl.trigger.lag import Lag
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class PollLoop:
         """The state stays, and the next poll comes after the backoff."""
         failures = _note(state).failures + 1
         backoff_ms = min(BACKOFF_FIRST_MS << min(failures - 1, 20), BACKOFF_MAX_MS)
-        note = Note(failures, self._clock.now_ms() + backoff_ms, error[:MESSAGE_MAX])
+        note = Note(failures, self._clock.now_ms() + backoff_ms, self._triggers.kept(error))
         return _state(source, nominal_ms, state.cursor, note)
 
     async def _failed(self, source: PollSource[Any], nominal_ms: int, error: PollFailed, by: str) -> None:
@@ -287,9 +287,9 @@ class PollLoop:
         await self._triggers.note(
             source,
             "failed",
-            str(error)[:MESSAGE_MAX],
+            str(error),
             nominal_ms=nominal_ms,
-            errors=[Unstarted("", error.type, error.told[:MESSAGE_MAX])],
+            errors=[Unstarted("", error.type, error.told)],
             state=behind,
             by=by,
         )

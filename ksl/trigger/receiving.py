@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
-from msgspec.structs import replace
 
 from ksl.define.delivery import Delivery
 from ksl.define.webhook import WebhookSource
@@ -200,18 +199,18 @@ class Receiving:
     def _refuse(
         self, source: WebhookSource[Any], now_ms: int, reason: str, delivery_id: str | None = None
     ) -> None:
-        row = FiringRow(
-            firing_id=self._triggers.new_id(),
-            source=source.slug,
-            kind=source.kind,
-            at_ms=now_ms,
-            nominal_ms=now_ms,
-            verdict="rejected",
-            reason=reason,
-            delivery_id=delivery_id,
+        self._refusals.add(
+            FiringRow(
+                firing_id=self._triggers.new_id(),
+                source=source.slug,
+                kind=source.kind,
+                at_ms=now_ms,
+                nominal_ms=now_ms,
+                verdict="rejected",
+                reason=self._triggers.kept(reason, limit=REASON_MAX),
+                delivery_id=delivery_id,
+            )
         )
-        row = self._triggers.masked(row)  # before it is cut: half a secret is no longer known for one
-        self._refusals.add(replace(row, reason=row.reason[:REASON_MAX]))
 
 
 def _value(source: WebhookSource[Any], arrived: Arrived) -> Any:
