@@ -39,7 +39,7 @@ def makes_task(file: Reading, call: ast.Call) -> Literal["group", "detached"] | 
     if isinstance(call.func, ast.Attribute) and call.func.attr in ("create_task", "ensure_future"):
         receiver = call.func.value
         if isinstance(receiver, ast.Name) and file.resolve(receiver) is UNKNOWN:
-            return "detached" if _is_loop(file, receiver) else "group"
+            return "detached" if (file.function(receiver), receiver.id) in file.loops else "group"
         return "detached"
     return None
 
@@ -69,14 +69,3 @@ def loads(file: Reading, name: str, *, around: ast.AST) -> list[ast.Name]:
     """Where the function around a node reads a name, nested functions included."""
     function = file.function(around)
     return [each for each in file.loads.get(name, []) if function in file.above(each)]
-
-
-def _is_loop(file: Reading, receiver: ast.Name) -> bool:
-    for each in ast.walk(file.function(receiver)):
-        match each:
-            case ast.Assign(targets=[ast.Name(id=receiver.id)], value=ast.Call(func=made)):
-                if file.resolve(made) in (asyncio.get_running_loop, asyncio.get_event_loop):
-                    return True
-            case _:
-                pass
-    return False

@@ -55,7 +55,9 @@ async def order(name: str) -> None:
                 else:
                     yield Finding(step.call, f"which step {shown}() runs is known only at run time", self.fix)
         for node in file.drawn_nodes:
-            if isinstance(node, ast.Call) and (runs := file.resolve(node.func)) in (exec, eval):
-                name = "exec" if runs is exec else "eval"
-                message = f"a step that is called in what {name}() runs would not be on the canvas, and fails"
-                yield Finding(node, message, "Write the code out.")
+            if isinstance(node, ast.Call):
+                runs = file.resolve(node.func)
+                if runs is exec or runs is eval:
+                    name = "exec" if runs is exec else "eval"
+                    message = f"a step that is called in what {name}() runs is not on the canvas, and fails"
+                    yield Finding(node, message, "Write the code out.")

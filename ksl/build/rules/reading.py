@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -217,6 +218,18 @@ class Reading:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 found.setdefault(node.id, []).append(node)
         return found
+
+    @cached_property
+    def loops(self) -> set[tuple[ast.AST, str]]:
+        """The functions and names that hold asyncio's loop."""
+        return {
+            (self.function(node), node.targets[0].id)
+            for node in self.nodes
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+            if isinstance(node.value, ast.Call)
+            for made in (self.resolve(node.value.func),)
+            if made is asyncio.get_running_loop or made is asyncio.get_event_loop
+        }
 
     def drawn_steps(self) -> Iterator[Step]:
         """Steps of the canvas that are known to be one."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,9 @@ def test_files_that_do_not_load_leave_the_rest_checked(tmp_path: Path) -> None:
 
 def test_code_made_by_exec_is_told_of_and_no_reason_to_fail(tmp_path: Path) -> None:
     made = "exec('async def made(n):\\n    await audit.run()')\n"
-    assert codes(tmp_path, FLOW + "    exec('x = 1')\n    await audit.run()\n\n\n" + made) == [("KSL107", 8, 5)]
+    assert codes(tmp_path, FLOW + "    exec('x = 1')\n    await audit.run()\n\n\n" + made) == [
+        ("KSL107", 8, 5)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -216,3 +219,27 @@ def test_a_poll_and_its_helpers_may_run_actions(tmp_path: Path) -> None:
 def test_the_same_without_a_poll_is_outside_of_any_workflow(tmp_path: Path) -> None:
     text = POLL.replace("PollSource(", "print(")
     assert [each.code for each in checked(tmp_path, text.replace(", each=True", ""))] == ["KSL001", "KSL001"]
+
+
+def test_many_tasks_are_read_in_about_as_much_work_as_few(tmp_path: Path) -> None:
+    def reads(tasks: int) -> int:
+        body = "    async with asyncio.TaskGroup() as tg:\n" + "        tg.create_task(audit.run())\n" * tasks
+        with project_of(tmp_path / f"{tasks}", f"import asyncio\n{FLOW}{body}") as project:
+            return walked(lambda: check(project))
+
+    def walked(work: Callable[[], object]) -> int:
+        """How many nodes are gone through."""
+        count = 0
+
+        def counting(_frame: object, event: str, _arg: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(counting)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert reads(200) < 6 * reads(50)

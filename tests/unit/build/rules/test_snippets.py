@@ -43,6 +43,7 @@ BODIES = {
     "t = asyncio.create_task(charge.run(amount=1)); await audit.run(); await t": "KSL008",
     "asyncio.create_task(audit.run())": "KSL008",
     "asyncio.get_running_loop().create_task(audit.run())": "KSL008",
+    "loop = asyncio.get_running_loop(); loop.create_task(audit.run())": "KSL008",
     "if (r := await audit.run()).ok: await notify.run(text='x')": "",
     "if c: pass\n    elif (await audit.run()).ok: pass": "",
     "s = f'{await charge.run(amount=1)} {await charge.run(amount=2)}'": "",
