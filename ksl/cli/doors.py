@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ksl.build.config import Settings
+    from ksl.engine.tokens import TokenKeys
 
 STORED_URL = "http://127.0.0.1"
 
@@ -58,7 +59,11 @@ class ProjectDoors:
             raise Lost("the server has not started yet")
         if self._stored is None or self._is_first_run():
             await self.aclose()
-            self._stored = await self._open()
+            try:
+                self._stored = await self._open()
+            except KslError as error:
+                await self.aclose()
+                raise Lost(error.explain()) from error
         return self._stored
 
     async def aclose(self) -> None:
@@ -85,7 +90,6 @@ async def opened_folder(settings: Settings, stack: AsyncExitStack) -> tuple[Fast
 
     from ksl.api.app import create_app
     from ksl.engine.clock import SystemClock
-    from ksl.engine.tokens import TokenKeys
     from ksl.log.memory import MemoryStore
     from ksl.log.sqlite import SqliteStore
     from ksl.runtime import Runtime
@@ -113,7 +117,7 @@ async def opened_folder(settings: Settings, stack: AsyncExitStack) -> tuple[Fast
         clock=clock,
         rng=random.Random(time.time_ns()),
         new_id=new_run_id,
-        tokens=TokenKeys.open(settings.data_folder / "hook-keys"),
+        tokens=_keys(settings),
         token=token,
         boot=secrets.token_hex(4),
         serve=False,
@@ -122,3 +126,11 @@ async def opened_folder(settings: Settings, stack: AsyncExitStack) -> tuple[Fast
     )
     await runtime.triggers.standing.load()
     return create_app(runtime, port=80), token
+
+
+def _keys(settings: Settings) -> TokenKeys:
+    """Those of the folder; where it has none, no hook has a link yet, and looking makes no file."""
+    from ksl.engine.tokens import TokenKeys
+
+    path = settings.data_folder / "hook-keys"
+    return TokenKeys.open(path) if path.exists() else TokenKeys({"none": secrets.token_bytes(32)})

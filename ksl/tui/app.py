@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -81,20 +80,14 @@ class KslApp(App[None]):
         self.newest_run: str | None = None  # the one that was last looked at
         self._counted_at = 0.0
         self._recount = False
-        self._linked: asyncio.Task[None] | None = None
         if ascii:
             ScrollBar.renderer = _PlainScrollBar
 
     async def on_mount(self) -> None:
         self.animation_level = "none"
-        self._linked = asyncio.create_task(self.link.run())
+        self.run_worker(self.link.run, group="link")
         self.set_interval(1.0, self._second)
         self.set_interval(0.25, self._count_again)
-
-    async def on_unmount(self) -> None:
-        if self._linked is not None:
-            self._linked.cancel()
-            await asyncio.gather(self._linked, return_exceptions=True)
 
     # what the frame shows
 
@@ -116,7 +109,9 @@ class KslApp(App[None]):
             case "lost":
                 where = self.link.name or "the server"
                 return f"lost {where}, retry in {self.link.retry_in_s} s"
-            case _:
+            case "searching":
+                return safe.line(self.link.why, 500)
+            case "live":
                 return ""
 
     def status(self) -> str:

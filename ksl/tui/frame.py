@@ -38,10 +38,10 @@ class Line(Static):
         content = self.content
         return content.plain if isinstance(content, Text) else str(content)
 
-    def show(self, text: Text | str) -> None:
+    def show(self, text: Text | str, *, wraps: bool = False) -> None:
         shown = text if isinstance(text, Text) else Text(text)
-        shown.no_wrap = True
-        shown.overflow = "ellipsis"
+        shown.no_wrap = not wraps
+        shown.overflow = "fold" if wraps else "ellipsis"
         self.update(shown)
 
 
@@ -185,7 +185,7 @@ class Framed(Screen[None]):
         ]
         self.query_one("#tabs", TabLine).tabs(names, self.tab)
         banner = self.query_one("#banner", Line)
-        banner.show(app.banner())
+        banner.show(app.banner(), wraps=True)
         banner.display = bool(app.banner())
         status = self.query_one("#status", Line)
         status.display = not tiny
