@@ -17,6 +17,7 @@ from ksl.api.openapi import publish
 from ksl.api.problems import http_error, ksl_error, parameter_error
 from ksl.api.redaction import Redacting
 from ksl.api.routes import (
+    agents,
     credentials,
     health,
     hook_links,
@@ -73,6 +74,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         streams,
         hooks,
         hook_links,
+        agents,
         subscriptions,
         credentials,
         upkeep,

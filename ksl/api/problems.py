@@ -31,6 +31,8 @@ STATUS: dict[type[KslError], int] = {
     errors.UnknownSubscription: 404,
     errors.NotFound: 404,
     errors.UnknownCredential: 404,
+    errors.UnknownAgent: 404,
+    errors.UnknownSession: 404,
     errors.WrongState: 409,
     errors.IdempotencyConflict: 409,
     errors.DeliveryConflict: 409,

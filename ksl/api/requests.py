@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ksl.api.feed import Feed
 from ksl.api.link_visits import LinkVisits
-from ksl.errors import BadJson, BadMediaType, InvalidInput
+from ksl.errors import BadJson, BadMediaType, BadRequest, InvalidInput
 from ksl.views.values import encode
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+KEY_MAX = 200  # characters of an idempotency key
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -93,3 +94,16 @@ def is_utf8(request: Request) -> bool:
         if key == "charset"
     ]
     return all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
+def idempotency_key(request: Request) -> str | None:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return None
+    key = keys[0]
+    if len(keys) > 1 or not 0 < len(key) <= KEY_MAX or not all(" " <= letter <= "~" for letter in key):
+        raise BadRequest(
+            f"The Idempotency-Key header is one key of 1 to {KEY_MAX} printable ASCII characters. "
+            "Nothing was started."
+        )
+    return key

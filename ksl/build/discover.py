@@ -62,6 +62,7 @@ class Project:
     triggers: dict[str, Source] = field(default_factory=dict[str, Source])
     credentials: dict[str, Credential[Any]] = field(default_factory=dict[str, Any])
     tables: dict[str, SiteTable] = field(default_factory=dict[str, SiteTable])  # one for each workflow
+    prompt_tables: dict[str, SiteTable] = field(default_factory=dict[str, SiteTable])
     prompts: dict[str, Workflow[Any, Any]] = field(
         default_factory=dict[str, Any]
     )  # ksl's own, one for each agent
@@ -79,6 +80,7 @@ class Project:
     def with_prompts(self) -> None:
         """Its agents can be prompted from outside a workflow from now on."""
         self.workflows.update(self.prompts)
+        self.tables.update(self.prompt_tables)
 
     @property
     def defined(self) -> list[str]:
@@ -324,7 +326,7 @@ def _make_prompts(project: Project, kind_of: KindOf, is_context: Callable[[objec
         if isinstance(agent, Agent):  # and not what its source tells of one
             workflow = prompt_workflow(agent)
             project.prompts[workflow.slug] = workflow
-            project.tables[workflow.slug] = site_table(
+            project.prompt_tables[workflow.slug] = site_table(
                 workflow.slug, workflow.function, kind_of=kind_of, is_context=is_context
             )
 

@@ -131,6 +131,7 @@ def our_fault(error: Exception) -> str:
         "tui": ("tui", "Watch runs and answer hooks in the terminal."),
         "serve": ("serve", "Run the project's workflows and answer HTTP until stopped."),
         "open": ("open", "Open the console in a browser, logged in."),
+        "models": ("models", "Which models can be asked: keys, servers that answer."),
         "doctor": ("doctor", "Check this machine, the project and its data; say what to do."),
         "backup": ("backup", "Copy the database into one file, also while a server runs."),
         "restore": ("restore", "Put a backup in the place of the database."),
@@ -166,6 +167,22 @@ _group(
         "pause": ("runs_pause", "Hold a run, or all of a filter, until released."),
         "release": ("runs_release", "Let held runs go on."),
         "fork": ("runs_fork", "A new run with the history of another, up to a step."),
+    },
+)
+_group(
+    "agents",
+    "List the project's agents; give one something to do.",
+    {
+        "list": ("agents_list", "The agents of this project."),
+        "prompt": ("agents_prompt", "Give an agent something to do, and stay until it answers."),
+    },
+)
+_group(
+    "sessions",
+    "What was said in conversations with agents.",
+    {
+        "list": ("sessions_list", "Sessions, those with the newest prompts first."),
+        "show": ("sessions_show", "One session: messages, calls of tools, what it used."),
     },
 )
 _group(

@@ -89,6 +89,7 @@ class Agent:
         self.skills = tuple(skills)
         self.sandbox = sandbox
         self.memory = memory
+        self.place = _place()  # file:line
         self.budget = budget
         if max_steps < 1:
             raise MalformedDefinition(
@@ -169,6 +170,13 @@ def workflows_of(agent: Agent) -> list[Workflow[Any, Any]]:
             elif isinstance(bare, Agent) and id(bare) not in seen:
                 pending.append(bare)
     return list(found.values())
+
+
+def _place() -> str:
+    frame = frame_at(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class Decoding:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _ENDED = ("step_completed", "step_failed", "step_cancelled")
+
+
+class Prompted(NamedTuple):
+    """A prompt that was stored."""
+
+    run_id: str
+    session_id: str
 
 
 class AgentServices:
@@ -70,6 +77,10 @@ class AgentServices:
         row = PromptRow(session_id, agent, run_id, step, parent, self._clock.now_ms())
         stored = await self._add(row)
         return Opened(stored.session_id, 1 + sum(each.id < stored.id for each in before))
+
+    async def check_session(self, session_id: str, agent: str) -> None:
+        """Errors: UnknownSession where the agent has no such session."""
+        self._raise_if_not(await self._sessions.prompts(session_id), session_id, agent)
 
     async def earlier(self, session_id: str, *, run_id: str, step: str) -> list[Json]:
         prompts = await self._sessions.prompts(session_id)

@@ -18,6 +18,7 @@ import msgspec
 
 from ksl.define.cron import CronSource
 from ksl.define.poll import PollSource
+from ksl.define.prompting import prompt_workflow
 from ksl.define.seam import outside
 from ksl.define.webhook import WebhookSource
 from ksl.engine import guards
@@ -43,7 +44,7 @@ from ksl.queue.timers import TimerLoop
 from ksl.records import FiringRow, HookRow, RunRow, Switch, TimerRow, Trigger
 from ksl.records.under_way import UnderWay
 from ksl.runtime.advancing import Advancing
-from ksl.runtime.agents import AgentServices
+from ksl.runtime.agents import AgentServices, Prompted, session_id_of
 from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.positions import position_json, stage_of
@@ -61,6 +62,7 @@ from ksl.vault.vault import NoVault
 if TYPE_CHECKING:
     from ksl.build.config import Settings
     from ksl.build.discover import Project
+    from ksl.define.agent import Agent
     from ksl.define.credential import CredentialSource
     from ksl.trigger.verify.scheme import Scheme
     from ksl.vault.vault import Vault
@@ -290,6 +292,24 @@ class Runtime:
             self._advancing.touch(started.run.run_id)
         return started
 
+    async def prompt(
+        self,
+        agent: Agent,
+        message: str,
+        *,
+        session: str | None,
+        idempotency_key: str | None = None,
+        by: str = "",
+    ) -> Prompted:
+        """Stores a prompt of an agent as a run, which goes on by itself. Errors: UnknownSession, those of `start`."""
+        if session is not None:
+            await self.agents.check_session(session, agent.slug)
+        workflow = prompt_workflow(agent)
+        input = msgspec.json.encode({"message": message, "session": session})
+        started = await self.start(workflow.slug, input, idempotency_key=idempotency_key, by=by)
+        run_id = started.run.run_id
+        return Prompted(run_id, session or session_id_of(run_id, f"{agent.slug}#0"))
+
     async def invoke(self, slug: str, payload: bytes | None, *, by: str) -> FiringRow:
         """Fires a source now, disabled or not, and returns the newest firing that came of it, stored.
 
@@ -348,7 +368,9 @@ class Runtime:
 
         async def cancel() -> None:
             with suppress(KslError):
-                await self.cancel(run_id, reason="the agent whose tool it was no longer waits for it", by="agent")
+                await self.cancel(
+                    run_id, reason="the agent whose tool it was no longer waits for it", by="agent"
+                )
 
         self._advancing.spawn(cancel())
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def workflows_json(project: Project) -> JsonObject:
     """`{"workflows": [...]}` by slug, without their schemas: a list is for choosing."""
-    return {"workflows": [_summary(project.workflows[slug]) for slug in sorted(project.workflows)]}
+    return {"workflows": [_summary(project.workflows[slug]) for slug in project.defined]}
 
 
 def workflow_json(project: Project, slug: str) -> JsonObject:
@@ -45,7 +45,7 @@ def unknown_workflow(slug: str, known: list[str]) -> UnknownWorkflow:
         hint = f"There are: {', '.join(sorted(known)[:10])}{' ...' if len(known) > 10 else '.'}"
     else:
         hint = "This project defines none yet."
-    return UnknownWorkflow(f'No workflow has the slug "{slug}". {hint} Nothing was started.')
+    return UnknownWorkflow(f'No workflow has the slug "{slug}". {hint}')
 
 
 def _summary(workflow: Workflow[Any, Any]) -> JsonObject:

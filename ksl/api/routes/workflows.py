@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from ksl.api.openapi import body_of, problems
-from ksl.api.requests import answer, json_body, runtime_of, stopping_of
+from ksl.api.requests import answer, idempotency_key, json_body, runtime_of, stopping_of
 from ksl.api.shapes import CanvasShape, RunShape, StartedShape, WorkflowShape, WorkflowsShape
 from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest, QueueFull
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["workflows"])
 
-KEY_MAX = 200
 WAIT_MAX_S = 3600.0
 # An SVG that is opened by itself is a document: it brings its style along and needs nothing else.
 _PICTURE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -112,7 +111,7 @@ async def start_run(
     """202 is sent when the run is stored. The header `Idempotency-Key` makes a repetition harmless."""
     runtime = runtime_of(request)
     wait_s = _wait_s(wait)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     await _refuse_overload(runtime, slug, key)
     started = await runtime.start(
         slug, await json_body(request), trigger="api", idempotency_key=key, by="api"
@@ -170,16 +169,3 @@ def _wait_s(text: str | None) -> float | None:
             "Follow GET /runs/{id}/stream for a run that takes longer."
         )
     return wait_s
-
-
-def _idempotency_key(request: Request) -> str | None:
-    keys = request.headers.getlist("idempotency-key")
-    if not keys:
-        return None
-    key = keys[0]
-    if len(keys) > 1 or not 0 < len(key) <= KEY_MAX or not all(" " <= letter <= "~" for letter in key):
-        raise BadRequest(
-            f"The Idempotency-Key header is one key of 1 to {KEY_MAX} printable ASCII characters. "
-            "Nothing was started."
-        )
-    return key

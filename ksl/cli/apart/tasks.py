@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,18 @@ Task = Callable[..., Json]
 
 def build(settings: Settings, project: Project, still_alive: Callable[[], None], *, runs: bool) -> Json:
     """`{"workflows", "actions", "triggers", "problems", "diagnostics", "runs", "imported"}`."""
+    from ksl.build.model_names import model_problems
     from ksl.build.rules.check import check
     from ksl.build.rules.report import as_json
     from ksl.cli.building import problems
     from ksl.cli.fitting import fitting
+    from ksl.runtime.agents import models_of
 
     answer: Json = {
         "workflows": sorted(project.workflows),
         "actions": sorted(project.actions),
         "triggers": sorted(project.triggers),
-        "problems": problems(project),
+        "problems": [*problems(project), *model_problems(project, models_of(settings, os.environ))],
         "diagnostics": [as_json(each) for each in check(project)],
         "runs": None,
         "imported": True,

@@ -1,0 +1,83 @@
+"""`ksl models`"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.output import Json, emit_json, emit_table
+from ksl.cli.project import settings_of
+
+PATIENCE_S = 3.0  # with one server
+
+
+@click.command(cls=Command, name="models")
+@pass_invocation
+def command(invocation: Invocation) -> None:
+    """Which vendors of models can be asked: who has a key, which servers of the project answer.
+
+    A vendor's own servers are not called. Those of [models.providers] are asked for their models.
+    """
+    answer = asyncio.run(_ask(invocation))
+    if invocation.prints_json:
+        emit_json(answer)
+        return
+    rows = [
+        (
+            each["name"],
+            "yes" if each["ready"] else "no",
+            each["address"] or "",
+            each["hint"] or _few(each["models"]),
+        )
+        for each in answer["vendors"]
+    ]
+    emit_table(("VENDOR", "READY", "ADDRESS", ""), rows)
+    click.echo(f"models.default is {answer['default'] or 'not set'}.", err=True)
+
+
+async def _ask(invocation: Invocation) -> Json:
+    from ksl.runtime.agents import models_of
+
+    settings = settings_of(invocation)
+    models = models_of(settings, os.environ)
+    shown: list[Json] = []
+    for vendor in models.vendors():
+        line: Json = {
+            "name": vendor.name,
+            "kind": vendor.kind,
+            "address": vendor.address or None,
+            "ready": vendor.ready,
+            "hint": vendor.hint,
+            "models": [],
+        }
+        if vendor.ready and vendor.address:
+            line |= await _look(vendor.address, models.key(vendor.name))
+        shown.append(line)
+    return {"default": settings.models.default or None, "vendors": shown}
+
+
+async def _look(address: str, key: str) -> Json:
+    """What its list of models says."""
+    import httpx
+
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, headers=headers) as client:
+            answer = await client.get(f"{address}/models")
+            answer.raise_for_status()
+            return {"models": sorted(str(each["id"]) for each in answer.json()["data"])}
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code in (404, 405):
+            return {"models": []}  # it is there, and has no such list
+        return {"ready": False, "hint": f"answers {error.response.status_code}"}
+    except httpx.HTTPError as error:
+        return {"ready": False, "hint": f"does not answer: {error or type(error).__name__}"}
+    except (ValueError, KeyError, TypeError):
+        return {"models": []}
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
