@@ -17,13 +17,13 @@ from ksl.errors import BadRequest
 @click.argument("slug")
 @pass_invocation
 def command(invocation: Invocation, slug: str) -> None:
-    """The address that a webhook's deliveries are posted to."""
+    """The address that a webhook's deliveries are posted to, as text also for programs."""
     shown = asyncio.run(_ask(invocation, slug))
     if "url" not in shown:
         raise BadRequest(f"{shown['kind']} source {slug} has no address: it fires by itself.")
     if shown["verify"] is None:
         narrate("Whoever reaches this address can start runs: the source verifies nothing.")
-    if invocation.prints_json:
+    if invocation.as_json:
         emit_json({"slug": slug, "url": shown["url"], "verify": shown["verify"]})
     else:
         click.echo(shown["url"])

@@ -60,6 +60,12 @@ def test_sources_are_listed_without_a_server_and_without_a_database(project: Pat
     assert not (project / ".ksl" / "ksl.db").exists()
 
 
+def test_the_address_of_a_source_is_plain_text_for_shells(project: Path) -> None:
+    assert ksl(project, "triggers", "url", "signup").stdout == "http://127.0.0.1:7420/triggers/sign.up\n"
+    url = done(project, "triggers", "url", "signup", "--json")["url"]
+    assert url == "http://127.0.0.1:7420/triggers/sign.up"
+
+
 def test_the_next_times_of_a_source_have_their_offsets(project: Path) -> None:
     shown = done(project, "triggers", "show", "daily", "--next", "3", "--from", "2026-10-22T12:00:00Z")
 
