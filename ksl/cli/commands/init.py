@@ -119,6 +119,7 @@ def _say_what_next(folder: Path) -> None:
         f"A project is in {folder.resolve()}. Next:\n{go}"
         """  ksl workflows run hello --input '{"name": "Ada"}'\n"""
         "  ksl serve                 # runs go on across restarts; HTTP on http://127.0.0.1:7420\n"
+        "  ksl dev                   # the same while you write: served anew at each change\n"
         "  python -m pytest          # the example's test, with `pip install pytest`\n"
         "The workflow is in workflows/hello.py; put more files beside it."
     )
