@@ -47,7 +47,9 @@ def answer(value: object, status: int = 200, *, headers: Mapping[str, str] | Non
 
 def media_type(request: Request) -> str:
     """Without its parameters, in small letters; "" when the request does not say."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kinds = [each.partition(";")[0].strip().lower() for each in request.headers.getlist("content-type")]
+    # Said twice it is no type at all: a proxy on the way may have gone by the other one.
+    return ", ".join(kinds)
 
 
 async def json_body(request: Request) -> bytes:

@@ -25,7 +25,7 @@ class CronSource(Source):
     `payload` is the same at each tick. `misfire` says what becomes of ticks that nobody was there for: one run for
     the newest of them ("coalesce"), a run for each ("all"), none ("skip"). `overlap` says what becomes of a
     tick while a run of an earlier one is unfinished: it starts beside it ("allow"), or not at all ("skip"), or
-    when the other has ended, the newest one only ("buffer_one"), or the other is cancelled ("cancel_other").
+    when the other has ended, and further ones not at all ("buffer_one"), or the other is cancelled ("cancel_other").
     `jitter` delays each tick by a part of that duration, always the same for the same tick.
     """
 

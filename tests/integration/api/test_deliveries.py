@@ -164,6 +164,16 @@ async def test_bodies_are_decoded_by_the_type_they_declare(
     assert answer.status_code == status, answer.text
 
 
+async def test_a_body_that_is_declared_twice_is_refused(served: Served) -> None:
+    answer = await served.stranger.post(
+        "/triggers/open",
+        content=b"{}",
+        headers=[(b"content-type", b"application/json"), (b"content-type", b"text/plain")],
+    )
+
+    assert answer.status_code == 415
+
+
 async def test_a_form_is_taken_where_the_source_asks_for_it(served: Served) -> None:
     answer = await served.stranger.post("/triggers/form", data={"a": "1", "b": ["2", "3"]})
 
