@@ -62,14 +62,18 @@ class ChatServer:
         self.before: Callable[[str, int], Awaitable[bool]] | None = None  # (path, how many came before)
         self.counts: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> ChatServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        for task in list(self._serving):
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     @property
     def url(self) -> str:
@@ -79,6 +83,11 @@ class ChatServer:
     @property
     def settings(self) -> str:
         return f'[models.providers.local]\nbase_url = "{self.url}/v1"\napi_key = "{KEY}"\n'
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -93,7 +102,9 @@ class ChatServer:
                     self.effects.append((path.rpartition("/")[2], headers.get("idempotency-key", "")))
                 if self.before is not None and await self.before(path, count):
                     return
-                if not path.startswith("/v1/"):
+                if path == "/v1/models":
+                    _send(writer, 200, b'{"data": [{"id": "small"}]}')
+                elif not path.startswith("/v1/"):
                     _send(writer, 200, b"{}")
                 else:
                     self._chat(writer, json.loads(body), headers)

@@ -14,6 +14,7 @@ from ksl.log.store import Store
 from ksl.records import FINISHED
 from ksl.records.model_use import NO_USE, ModelUse
 from ksl.records.session import PromptRow
+from ksl.views.model_use import use_json
 from ksl.views.times import rfc3339
 from ksl.views.values import JsonObject
 
@@ -83,17 +84,6 @@ async def session_json(store: Store, session_id: str) -> JsonObject:
         "parent": rows[0].parent,
         "usage": use_json(total),
         "prompts": [shown for shown, _ in prompts],
-    }
-
-
-def use_json(use: ModelUse) -> JsonObject:
-    """`usd` is null where no price is known."""
-    return {
-        "model": use.model or None,
-        "turns": use.turns,
-        "input_tokens": use.input_tokens,
-        "output_tokens": use.output_tokens,
-        "usd": None if use.usd is None else round(use.usd, 6),
     }
 
 

@@ -8,6 +8,7 @@ from ksl.errors import UnknownRun
 from ksl.log.store import Store
 from ksl.records import Event, Meta
 from ksl.views.credentials import uses_json
+from ksl.views.model_use import use_json
 from ksl.views.times import rfc3339
 from ksl.views.values import JsonObject, value_of
 
@@ -57,6 +58,7 @@ def meta_json(meta: Meta) -> JsonObject:
         "kind": meta.kind,
         "callee": meta.callee,
         "credentials": uses_json(meta.credentials),
+        "model_use": None if meta.model_use is None else use_json(meta.model_use),
     }
     return {key: value for key, value in known.items() if value}
 
