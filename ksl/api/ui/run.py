@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -115,18 +116,30 @@ async def _shown(request: Request, run_id: str, step: str | None) -> dict[str, A
         "hooks": [hook for hook in run["waiting_on"] if hook["kind"] == "hook"],
         "events": run["events"][-EVENTS_MOST:],
         "logs": run["logs"][-EVENTS_MOST:],
-        "frames": frames_json(_traceback(run), runtime.folder),
+        "frames": [*_frames(_failed_step(run), runtime.folder), *_frames(run, runtime.folder)],
         "step": chosen,
         "step_asked": step,
-        "step_frames": frames_json(_traceback(chosen), runtime.folder),
+        "step_frames": _frames(chosen, runtime.folder),
         "known_workflow": run["workflow"] in runtime.project.workflows,
     }
 
 
-def _traceback(item: JsonObject | None) -> str:
-    """Of a run or step; empty without an error."""
+def _failed_step(run: JsonObject) -> JsonObject | None:
+    """The step that a run failed at: its error has the frames of the action, the run's those of the body."""
+    error: object = run["error"]
+    at = str(error.get("step") or "").removeprefix("step:") if is_object(error) else ""
+    steps: list[JsonObject] = run["steps"]
+    return next((step for step in steps if step["id"] == at), None)
+
+
+def _frames(item: JsonObject | None, folder: Path) -> list[JsonObject]:
+    """Of a run's or step's error, where it arose first: what failed inside tells more than who was waiting for it."""
+    frames: list[JsonObject] = []
     error: object = item["error"] if item is not None else None
-    return str(error.get("traceback") or "") if is_object(error) else ""
+    while is_object(error):
+        frames = [*frames_json(str(error.get("traceback") or ""), folder), *frames]
+        error = error.get("cause")
+    return frames
 
 
 async def _drawing(request: Request, run: JsonObject) -> dict[str, Any]:

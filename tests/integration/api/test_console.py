@@ -143,7 +143,8 @@ async def test_a_failed_run_shows_its_error_with_the_authors_frames_first(
     run = await served.ended("refused", "carrier refused")
     page = await visitor.get(f"runs/{run['run_id']}?step=refuse%230")
     frames = re.findall(r'<span class="mono">(\S+):\d+</span> <span class="soft">in (\w+)', page.text)
-    assert frames == [("workflows/more.py", "refused"), ("workflows/more.py", "refuse")]
+    raised, asked = ("workflows/more.py", "refuse"), ("workflows/more.py", "refused")
+    assert frames == [raised, asked, raised]  # of the run, and of the step that it failed at
     shown = text_in(page)
     assert "ConnectionError carrier refused" in shown
     assert "2 tries" in shown
