@@ -15,6 +15,7 @@ from ksl.define.credential import CredentialSource as _Source
 from ksl.define.cron import CronSource
 from ksl.define.delivery import Delivery
 from ksl.define.llm import prompt_llm
+from ksl.define.mcp import mcp
 from ksl.define.parallel import as_completed, bounded
 from ksl.define.poll import PollContext, PollSource
 from ksl.define.retry import Retry
@@ -100,6 +101,7 @@ __all__ = [
     "action",
     "as_completed",
     "bounded",
+    "mcp",
     "prompt_llm",
     "requires_approval",
     "workflow",

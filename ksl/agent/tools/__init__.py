@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ksl.agent.tool_set import ToolSet
+from ksl.errors import MalformedDefinition
 
 if TYPE_CHECKING:
     from ksl.define.agent import Agent
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
     """`folder` is the project's. Nothing is read or started."""
     from ksl.agent.tools.files import FileTools
+    from ksl.agent.tools.mcp_server import McpTools
     from ksl.agent.tools.memory import MemoryTools
     from ksl.agent.tools.shell import ShellTools
     from ksl.agent.tools.skills import SkillTools
+    from ksl.define.mcp import McpServer
     from ksl.define.sandbox import Sandbox
 
     sets: list[ToolSet] = []
@@ -28,11 +31,23 @@ def tool_sets(agent: Agent, *, folder: Path) -> list[ToolSet]:
         sets.append(SkillTools(agent.skills))
     if agent.memory:
         sets.append(MemoryTools())
+    sets += [McpTools(tool) for tool in agent.tools if isinstance(tool, McpServer)]
     return sets
 
 
 def check_tool_sets(agent: Agent, *, folder: Path) -> None:
-    """What can be known of them without a run. Errors: MalformedDefinition."""
+    """What can be known of them without a run. Errors: MalformedDefinition, ExtraMissing."""
+    from ksl.agent.tools.mcp_server import require_extra
     from ksl.agent.tools.skills import read_skills
+    from ksl.define.mcp import McpServer
 
     read_skills(agent.skills, folder, where=agent.where)
+    servers = [tool for tool in agent.tools if isinstance(tool, McpServer)]
+    for server in servers:
+        require_extra(server)
+    names = ["files", "shell", "skills", "memory", *(server.name for server in servers)]
+    for name in names:
+        if names.count(name) > 1:
+            raise MalformedDefinition(
+                f"{agent.where} has two sets of tools of the name {name!r}. Give one mcp(name=...)."
+            )

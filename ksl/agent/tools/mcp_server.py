@@ -1,0 +1,237 @@
+"""The tools of an MCP server, spoken to by the protocol's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, cast
+
+from ksl.agent.tool_set import Offer, ToolContext, ToolError, ToolSpec
+from ksl.define.mcp import McpServer
+from ksl.errors import ExtraMissing, FatalError
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult
+
+Json = dict[str, Any]
+CONNECT_S = 30
+TOOLS_MAX = 128
+RESULT_CHARS_MAX = 200_000
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what vendors of models take
+
+
+class McpTools:
+    """`ksl.agent.tool_set.ToolSet` over one server. It is connected to when it is first needed, and again when the
+    connection is lost; the connection is shared by all sessions of the agent."""
+
+    def __init__(self, server: McpServer) -> None:
+        self.name = server.name
+        self._server = server
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def offer(self, context: ToolContext) -> Offer:
+        specs: list[ToolSpec] = []
+        async with self._connected(context) as connection:
+            client = await connection.open()
+            try:
+                listed = await _listed(client)
+            except Exception as error:
+                connection.look_at(error)
+                # Of the kind after which the prompt's first step is tried again.
+                raise ConnectionError(
+                    f"MCP server {self.name} did not list its tools: {_told(error)}"
+                ) from None
+        allowed = self._server.tools
+        for tool in listed:
+            name = f"{self.name}_{tool.name}"
+            # Others cannot be told to a model.
+            if (allowed is None or tool.name in allowed) and _NAME.fullmatch(name):
+                specs.append(ToolSpec(name, tool.description or tool.name, dict(tool.input_schema)))
+        missing = set(allowed or ()) - {each.name.removeprefix(f"{self.name}_") for each in specs}
+        if missing:
+            raise FatalError(
+                f"MCP server {self.name} has no tool {', '.join(sorted(missing))}, which the agent names."
+            )
+        if len(specs) > TOOLS_MAX:
+            raise FatalError(
+                f"MCP server {self.name} has {len(specs)} tools; an agent can have {TOOLS_MAX} of one server. "
+                "Name those it needs with tools=[...]."
+            )
+        return Offer(specs)
+
+    async def call(self, tool: str, arguments: Json, context: ToolContext) -> Any:
+        async with self._connected(context) as connection:
+            client = await connection.open()
+            try:
+                result = await client.call_tool(
+                    tool.removeprefix(f"{self.name}_"),
+                    arguments,
+                    read_timeout_seconds=self._server.timeout_s,
+                    meta=cast("Any", {"ksl/idempotency-key": context.idempotency_key}),
+                )
+            except Exception as error:
+                connection.look_at(error)
+                raise ToolError(f"MCP server {self.name}: {_told(error)}") from None
+        return _value(result)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    @asynccontextmanager
+    async def _connected(self, context: ToolContext) -> AsyncGenerator[_Connection]:
+        if not context.run_id:
+            # A script: nobody says when it has no more calls.
+            connection = _Connection(self._server, context.folder)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+            return
+        async with self._connecting:
+            if self._connection is None or self._connection.is_lost:
+                await self.close()
+                self._connection = _Connection(self._server, context.folder)
+            connection = self._connection
+        yield connection
+
+
+class _Connection:
+    """One connection, in a task of its own: the client is to be entered and left in the same one."""
+
+    def __init__(self, server: McpServer, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._task: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._end = asyncio.Event()
+
+    @property
+    def is_lost(self) -> bool:
+        return self._end.is_set() or (self._task is not None and self._task.done())
+
+    def look_at(self, error: Exception) -> None:
+        """What a call raised. An answer of the server, even of its refusal, means that there is one."""
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED
+
+        if not isinstance(error, MCPError) or error.code == CONNECTION_CLOSED:
+            self._end.set()
+
+    async def open(self) -> Client:
+        """Errors: ConnectionError, FatalError."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._live(), name=f"mcp-{self._server.name}")
+        return await asyncio.shield(self._opened)
+
+    async def close(self) -> None:
+        self._end.set()
+        if self._task is not None:
+            await self._task
+        if self._opened.done():
+            self._opened.exception()  # it was told, if anybody asked
+        else:
+            self._opened.cancel()
+
+    async def _live(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(CONNECT_S):
+                    client = await stack.enter_async_context(await self._client(stack))
+                self._opened.set_result(client)
+                await self._end.wait()
+        except (FatalError, ExtraMissing) as error:
+            self._fail(error)
+        except Exception as error:
+            self._fail(ConnectionError(f"MCP server {self._server.name} cannot be reached: {_told(error)}"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(error)
+
+    async def _client(self, stack: AsyncExitStack) -> Client:
+        require_extra(self._server)
+        from mcp import Client, StdioServerParameters
+        from mcp.client.stdio import stdio_client
+        from mcp.client.streamable_http import streamable_http_client
+        from mcp.shared._httpx_utils import create_mcp_http_client
+
+        server = self._server
+        if server.url is not None:
+            http = create_mcp_http_client(headers=_filled(server, server.headers))
+            transport = streamable_http_client(server.url, http_client=await stack.enter_async_context(http))
+        else:
+            started = StdioServerParameters(
+                command=server.command[0],
+                args=server.command[1:],
+                env=_filled(server, server.env),
+                cwd=self._folder,
+            )
+            transport = stdio_client(started, errlog=sys.__stderr__ or sys.stderr)
+        return Client(transport, read_timeout_seconds=CONNECT_S, cache=None)
+
+
+def require_extra(server: McpServer) -> None:
+    if importlib.util.find_spec("mcp") is None:
+        raise ExtraMissing(
+            f"{server!r} needs the client of the Model Context Protocol, which comes with an extra of ksl. Nothing was "
+            'changed. Install it: `pip install "ksl[mcp]"`.'
+        )
+
+
+async def _listed(client: Client) -> list[Any]:
+    tools: list[Any] = []
+    cursor: str | None = None
+    while len(tools) <= 10 * TOOLS_MAX:
+        page = await client.list_tools(cursor=cursor)
+        tools += page.tools
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return tools
+
+
+def _value(result: CallToolResult) -> Any:
+    texts: list[str] = []
+    for part in result.content:
+        match part.type:
+            case "text":
+                texts.append(part.text)
+            case "resource" if hasattr(part.resource, "text"):
+                texts.append(cast("Any", part.resource).text)
+            case kind:
+                texts.append(f"[{kind}, not shown]")
+    text = "\n".join(texts)
+    if result.is_error:
+        raise ToolError(text[:RESULT_CHARS_MAX] or "the tool failed, and did not say why")
+    if not text and result.structured_content is not None:
+        return result.structured_content
+    if len(text) > RESULT_CHARS_MAX:
+        return f"{text[:RESULT_CHARS_MAX]}\n[cut after {RESULT_CHARS_MAX:,} characters of {len(text):,}]"
+    return text
+
+
+def _filled(server: McpServer, values: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return {name: Template(value).substitute(os.environ) for name, value in values.items()}
+    except (KeyError, ValueError) as error:
+        raise FatalError(
+            f"{server!r}: a value of its headers or env cannot be filled in: {error}. Set the variable in the "
+            "environment of ksl and start it again; $$ stands for a dollar sign."
+        ) from None
+
+
+def _told(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return str(error) or type(error).__name__

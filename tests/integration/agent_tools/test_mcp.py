@@ -1,0 +1,239 @@
+"""Against a real server of the protocol, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import msgspec
+import pytest
+
+from ksl.agent.tool_set import ToolError
+from ksl.agent.tools import check_tool_sets
+from ksl.agent.tools.mcp_server import McpTools
+from ksl.define.agent import Agent
+from ksl.define.mcp import mcp
+from ksl.errors import ExtraMissing, FatalError, MalformedDefinition
+from ksl.testing import script
+
+from tests.engine_fixture import World
+from tests.integration.agent_tools.places import place
+
+pytestmark = pytest.mark.process
+EXAMPLE = Path(__file__).with_name("mcp_example.py")
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    return tmp_path / "calls"
+
+
+@pytest.fixture
+def command(calls: Path) -> str:
+    return shlex.join([sys.executable, str(EXAMPLE), str(calls)])
+
+
+@pytest.fixture
+async def tools(command: str) -> AsyncGenerator[McpTools]:
+    tools = McpTools(mcp(command, name="example"))
+    yield tools
+    await tools.close()
+
+
+@pytest.fixture
+def address(calls: Path) -> Generator[str]:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, str(EXAMPLE), str(calls), str(port)], stderr=subprocess.PIPE, text=True
+    )
+    assert server.stderr is not None
+    for line in server.stderr:
+        if "running on" in line:
+            break
+    yield f"http://127.0.0.1:{port}/mcp"
+    server.kill()
+    server.wait()
+    server.stderr.close()
+
+
+async def test_tools_are_listed_and_called_over_standard_input_and_output(
+    tools: McpTools, tmp_path: Path, calls: Path
+) -> None:
+    offer = await tools.offer(place(tmp_path))
+    assert [each.name for each in offer.tools] == [
+        f"example_{name}" for name in ("add", "fail", "environment", "folder", "die")
+    ]  # and not the one whose name no model takes
+    add = offer.tools[0]
+    assert add.description == "Adds two numbers."
+    assert sorted(add.schema["properties"]) == ["a", "b"]
+    assert await tools.call("example_add", {"a": 2, "b": 3}, place(tmp_path)) == "5"
+    assert calls.read_text() == "add 2 3\n"
+    assert await tools.call("example_folder", {}, place(tmp_path)) == str(tmp_path)
+
+
+async def test_tools_are_listed_and_called_over_http(address: str, tmp_path: Path) -> None:
+    tools = McpTools(mcp(address, name="example", tools=["add"]))
+    try:
+        assert [each.name for each in (await tools.offer(place(tmp_path))).tools] == ["example_add"]
+        assert await tools.call("example_add", {"a": 2, "b": 3}, place(tmp_path)) == "5"
+    finally:
+        await tools.close()
+
+
+async def test_many_calls_share_a_connection(tools: McpTools, tmp_path: Path) -> None:
+    ends = [tools.call("example_add", {"a": n, "b": 1}, place(tmp_path)) for n in range(20)]
+    assert await asyncio.gather(*ends) == [str(n + 1) for n in range(20)]
+
+
+async def test_what_goes_wrong_is_told_to_the_model(tools: McpTools, tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="no such order"):
+        await tools.call("example_fail", {"why": "no such order"}, place(tmp_path))
+    with pytest.raises(ToolError, match="validation error"):
+        await tools.call("example_add", {"a": "two"}, place(tmp_path))
+    with pytest.raises(ToolError, match="nowhere"):
+        await tools.call("example_nowhere", {}, place(tmp_path))
+
+
+async def test_a_server_that_died_is_started_again_for_the_next_call(tools: McpTools, tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="MCP server example"):
+        await tools.call("example_die", {}, place(tmp_path))
+    assert await tools.call("example_add", {"a": 2, "b": 3}, place(tmp_path)) == "5"
+
+
+async def test_the_server_has_of_the_environment_what_it_is_given(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = McpTools(mcp(command, name="example", env={"GIVEN": "a ${KSL_TEST_WORD} b"}))
+    monkeypatch.setenv("KSL_TEST_WORD", "word")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    assert await tools.call("example_environment", {"name": "GIVEN"}, place(tmp_path)) == "a word b"
+    assert await tools.call("example_environment", {"name": "OPENAI_API_KEY"}, place(tmp_path)) == "not set"
+    await tools.close()
+
+
+async def test_a_variable_that_is_not_set_is_named(command: str, tmp_path: Path) -> None:
+    tools = McpTools(mcp(command, name="example", env={"GIVEN": "a ${KSL_TEST_WORD} b"}))
+    with pytest.raises(FatalError, match="'KSL_TEST_WORD'"):
+        await tools.offer(place(tmp_path))
+
+
+async def test_a_server_that_cannot_be_reached_is_tried_again_by_the_step(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        tools = McpTools(mcp(f"http://127.0.0.1:{closed.getsockname()[1]}/mcp", name="example"))
+        with pytest.raises(ConnectionError, match="MCP server example"):
+            await tools.offer(place(tmp_path))
+        await tools.close()
+    missing = McpTools(mcp("/nowhere/server", name="example"))
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        await missing.offer(place(tmp_path))
+    await missing.close()
+
+
+async def test_a_named_tool_that_the_server_lacks_is_an_error(command: str, tmp_path: Path) -> None:
+    tools = McpTools(mcp(command, name="example", tools=["add", "remove"]))
+    with pytest.raises(FatalError, match="has no tool remove"):
+        await tools.offer(place(tmp_path, key="k"))
+    await tools.close()
+
+
+async def test_a_script_leaves_no_server_behind(command: str, tmp_path: Path) -> None:
+    tools = McpTools(mcp(command, name="example"))
+    outside = msgspec.structs.replace(place(tmp_path), run_id="")
+    assert await tools.call("example_add", {"a": 2, "b": 3}, outside) == "5"
+    assert str(tmp_path / "calls") not in _commands()
+
+
+async def test_closing_ends_the_server(command: str, tmp_path: Path) -> None:
+    tools = McpTools(mcp(command, name="example"))
+    await tools.offer(place(tmp_path))
+    assert str(tmp_path / "calls") in _commands()
+    await tools.close()
+    assert str(tmp_path / "calls") not in _commands()
+
+
+def use(tool: str, **args: Any) -> dict[str, Any]:
+    return {"calls": [{"name": tool, "args": args}]}
+
+
+async def test_calls_are_steps_and_what_is_listed_later_is_no_tool(
+    world: World, command: str, calls: Path
+) -> None:
+    """The server lists another tool once the prompt is under way, and the model uses it: nothing happens."""
+
+    def grown(_: Any) -> Any:
+        Path(f"{calls}.more").touch()  # and for a server that is started again
+        return use("example_add", a=1, b=1)
+
+    model = script(
+        "user-of-mcp",
+        [
+            use("example_add", a=2, b=3),
+            grown,
+            use("example_wipe"),
+            lambda messages: messages[-1]["parts"][0]["content"],
+        ],
+    )
+    await world.load(
+        dedent(f"""
+            from ksl import mcp
+
+            robot = Agent("robot", model={model!r}, tools=[mcp({command!r}, name="example")], memory=False)
+
+            @workflow
+            async def w(input: None) -> str:
+                return (await robot.prompt("Go.")).text
+        """)
+    )
+    done = await world.run()
+    assert "there is no tool 'example_wipe'" in done.output
+    assert "robot#0/example_add#0" in done.steps()
+    assert calls.read_text() == "add 2 3\nadd 1 1\n"
+
+
+def test_a_definition_is_checked() -> None:
+    for wrong, said in (
+        (lambda: mcp(""), "an address or a command"),
+        (lambda: mcp("'"), "cannot be read"),
+        (lambda: mcp("https://a.example/mcp", env={"A": "b"}), "use headers"),
+        (lambda: mcp("server", headers={"A": "b"}), "use env"),
+        (lambda: mcp("server", name="A b"), "slug"),
+    ):
+        with pytest.raises(MalformedDefinition, match=said):
+            wrong()
+    assert mcp("https://tools.example.org/mcp").name == "tools-example-org"
+    assert mcp("/usr/bin/my_server.py --fast").name == "my-server"
+
+
+def test_two_servers_of_one_name_do_not_build(tmp_path: Path) -> None:
+    agent = Agent("support", model="test/echo", tools=[mcp("server --a"), mcp("server --b")])
+    with pytest.raises(MalformedDefinition, match="two sets of tools of the name 'server'"):
+        check_tool_sets(agent, folder=tmp_path)
+
+
+def test_without_its_extra_it_does_not_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(_: str) -> None:
+        return None
+
+    monkeypatch.setattr("importlib.util.find_spec", nothing)
+    with pytest.raises(ExtraMissing, match=r"ksl\[mcp\]"):
+        check_tool_sets(Agent("support", model="test/echo", tools=[mcp("server")]), folder=tmp_path)
+
+
+def _commands() -> str:
+    lines: list[str] = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(each.read_text().replace("\0", " "))
+        except (OSError, UnicodeDecodeError):
+            continue
+    return "\n".join(lines)
