@@ -33,9 +33,6 @@ WebhookSource("signup", endpoint="signup", payload=dict).attach(echo, prompt="Ne
 """
 LOOK = {"calls": [{"name": "look", "args": {"what": "pen"}}]}
 TURNS = [LOOK, "Seen."]
-    {"calls": [{"name": "look", "args": {"what": "pen"}}], "usage": {"input_tokens": 7, "output_tokens": 3}},
-    "Seen.",
-]
 
 
 @pytest.fixture
