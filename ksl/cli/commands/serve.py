@@ -127,8 +127,9 @@ async def _serve(settings: Settings, project: Project, sock: socket.socket, *, d
         def ready(url: str) -> None:
             runtime.announce(url)
             took = format_duration(round(time.monotonic() - began, 2))
+            sources = f", {count(len(project.triggers), 'trigger')}" if project.triggers else ""
             narrate(
-                f"ksl serves {settings.project.name} at {url}: {count(len(project.workflows), 'workflow')}, "
+                f"ksl serves {settings.project.name} at {url}: {count(len(project.workflows), 'workflow')}{sources}, "
                 f"{count(unfinished, 'unfinished run')} recovered, ready in {took}."
             )
 

@@ -112,6 +112,17 @@ def ksl(folder: Path, *args: str) -> Result:
     return CliRunner().invoke(cli, ["-C", str(folder), *args], catch_exceptions=False)
 
 
+def test_a_server_says_how_many_sources_it_watches(project: Path, start: Start):
+    imports = "from ksl import CronSource\nfrom workflows.flows import approval\n"
+    (project / "triggers").mkdir()
+    (project / "triggers" / "daily.py").write_text(
+        f"{imports}CronSource('daily', '@daily').attach(approval)\n"
+    )
+    server = start("serve")
+    assert server.url
+    assert "2 workflows, 1 trigger, 0 unfinished runs recovered" in server.said[-1]
+
+
 def test_a_server_is_found_used_and_stopped(project: Path, start: Start):
     server = start("serve")
     url = server.url
