@@ -168,8 +168,7 @@ class Attempts:
         if attempt.cancelled:
             self._leave(attempt)
             return
-        key = (attempt.run_id, attempt.step)
-        if self._stopping and key in self._stopping:
+        if self._stopping and (key := (attempt.run_id, attempt.step)) in self._stopping:
             if (other := self._stopping[key]) is not None:
                 self._leave(other)  # cancelled while it waited
             self._stopping[key] = attempt

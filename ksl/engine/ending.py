@@ -284,10 +284,12 @@ def _finish(run: Run, type: Any, status: RunStatus, data: bytes | None, meta: Me
 def _clear_timers(run: Run, *, keep_hooks: bool) -> None:
     cleared = run.change.timers_cleared
     cleared.extend(run.sleeps.values())
-    cleared.extend([timer for _, timer in run.timers.values()])
     cleared.extend(run.backoffs.values())
+    if run.timers:
+        cleared.extend([timer for _, timer in run.timers.values()])
     if not keep_hooks:
-        cleared.extend([state.timer for state in run.hooks.values() if state.timer is not None])
+        if run.hooks:
+            cleared.extend([state.timer for state in run.hooks.values() if state.timer is not None])
         if run.run_timer is not None:
             cleared.append(run.run_timer)
 

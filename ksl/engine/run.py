@@ -117,26 +117,27 @@ class Run:
 
     def begin(self) -> None:
         """The run was admitted: its body starts, or starts again after a failed attempt."""
-        for event in self.history.current:
+        history = self.history
+        for event in history.current:
             if event.type in HOOK_OUTCOMES and event.step is not None:
-                self.history.pool[event.step] = event  # answered between the attempts
-        self.cursor = len(self.history.current)
-        meta = Meta(attempt=self.history.attempt)
-        event = self.record("run_started", None, meta=meta)
+                history.pool[event.step] = event  # answered between the attempts
+        self.cursor = len(history.current)
+        event = self.record("run_started", None, meta=Meta(attempt=history.attempt))
         row = self.row
         if row.due_ms is not None:
             self.change.timers_cleared.append(TimerRow(row.due_ms, self.run_id, "", "run_retry"))
         self.row = replace(
             row,
             started_at_ms=event.at_ms if row.started_at_ms is None else row.started_at_ms,
-            attempt=self.history.attempt,
+            attempt=history.attempt,
             due_ms=None,
         )
-        # Should the code not fit what earlier attempts left, no more than the beginning is kept of this turn.
-        self._begun = Change(
-            run_id=self.run_id, events=[event], timers_cleared=list(self.change.timers_cleared)
-        )
-        self.caught_up = self.history.attempt == 1
+        self.caught_up = history.attempt == 1
+        if not self.caught_up:
+            # Should the code not fit what earlier attempts left, no more than the beginning is kept of this turn.
+            self._begun = Change(
+                run_id=self.run_id, events=[event], timers_cleared=list(self.change.timers_cleared)
+            )
         self.take(event)
         self._begun = None
         self.caught_up = True

@@ -19,11 +19,11 @@ T = TypeVar("T")
 EVENTS_MAX = 2_000
 BYTES_MAX = 1024 * 1024
 
-# Rows to an INSERT. Each statement hands the GIL back and forth once, so fewer of them is what lets a batch
-# through while the loop is at work; beyond 64 rows SQLite itself gets slower.
-_ROWS_A_STATEMENT = 64
-_EVENT_INSERT_ONE = rows.EVENT_INSERT + rows.EVENT_VALUES
-_EVENT_INSERT_MANY = rows.EVENT_INSERT + ", ".join([rows.EVENT_VALUES] * _ROWS_A_STATEMENT)
+# Rows to a statement, the most first. Each statement hands the GIL back and forth once, so fewer of them is what
+# lets a batch through while the loop is at work; beyond 64 rows SQLite itself gets slower.
+_ROWS_A_STATEMENT = (64, 8)
+_EVENT_INSERTS = {n: rows.event_insert(n) for n in (*_ROWS_A_STATEMENT, 1)}
+_RUN_UPSERTS = {n: rows.run_upsert(n) for n in (*_ROWS_A_STATEMENT, 1)}
 
 
 def fits(changes: Sequence[Change]) -> int:
@@ -130,22 +130,25 @@ def _write(cursor: sqlite3.Cursor, changes: Sequence[Change]) -> None:
         cursor.executemany(rows.CODE_INSERT, [msgspec.structs.astuple(code) for code in codes.values()])
     if blobs:
         cursor.executemany(rows.BLOB_INSERT, blobs)
-    _insert_events(cursor, events)
+    _store_rows(cursor, _EVENT_INSERTS, events)
     if runs:
-        cursor.executemany(rows.RUN_UPSERT, [rows.run_row(run) for run in runs.values()])
+        _store_rows(cursor, _RUN_UPSERTS, [rows.run_row(run) for run in runs.values()])
     if timers:
         _write_timers(cursor, timers)
     if hooks:
         cursor.executemany(rows.HOOK_UPSERT, [rows.hook_row(hook) for hook in hooks.values()])
 
 
-def _insert_events(cursor: sqlite3.Cursor, events: list[tuple[Any, ...]]) -> None:
-    whole = len(events) - len(events) % _ROWS_A_STATEMENT
-    for start in range(0, whole, _ROWS_A_STATEMENT):
-        chunk = events[start : start + _ROWS_A_STATEMENT]
-        cursor.execute(_EVENT_INSERT_MANY, [value for row in chunk for value in row])
-    if whole < len(events):
-        cursor.executemany(_EVENT_INSERT_ONE, events[whole:])
+def _store_rows(cursor: sqlite3.Cursor, sql: dict[int, str], values: Sequence[Sequence[Any]]) -> None:
+    """Each row by the statement of `sql` (rows to a statement -> its text) that takes the most of those left."""
+    start, left = 0, len(values)
+    for size in _ROWS_A_STATEMENT:
+        while left >= size:
+            cursor.execute(sql[size], [value for row in values[start : start + size] for value in row])
+            start += size
+            left -= size
+    if left:
+        cursor.executemany(sql[1], values[start:])
 
 
 def _write_timers(cursor: sqlite3.Cursor, timers: dict[rows.TimerKey, TimerRow | None]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -23,16 +23,15 @@ from ksl.records import Event, HookRow, Meta, RunRow, RunStatus, TimerRow
 
 ASIDE_BYTES = 64 * 1024  # larger values are kept in `blob`, once each
 
-EVENT_INSERT = """
-    INSERT INTO event (run_id, seq, type, step, at_ms, data, input, meta, data_blob, input_blob, crc)
-    VALUES """
 _NULL = bytearray(b"\0")  # no text, since it is a blob; no JSON, no hash
 _NULLABLE = "NULLIF(?, x'00')"
 _JSON = f"CAST({_NULLABLE} AS TEXT)"
-EVENT_VALUES = f"(?, ?, ?, {_NULLABLE}, ?, {_JSON}, {_JSON}, {_JSON}, {_NULLABLE}, {_NULLABLE}, ?)"
+_EVENT_VALUES = f"(?, ?, ?, {_NULLABLE}, ?, {_JSON}, {_JSON}, {_JSON}, {_NULLABLE}, {_NULLABLE}, ?)"
 EVENT_COLUMNS = """
     seq, type, step, at_ms, CAST(data AS BLOB), CAST(input AS BLOB), CAST(meta AS BLOB),
     data_blob, input_blob, crc"""
+_EVENT_INSERT = """
+    INSERT INTO event (run_id, seq, type, step, at_ms, data, input, meta, data_blob, input_blob, crc) VALUES """
 BLOB_INSERT = "INSERT OR IGNORE INTO blob (hash, content) VALUES (?, ?)"
 
 _encode_meta = msgspec.json.Encoder().encode
@@ -42,6 +41,11 @@ _decode_meta = msgspec.json.Decoder(Meta).decode
 class Blob(NamedTuple):
     hash: bytes
     content: bytes
+
+
+def event_insert(count: int) -> str:
+    """The statement that takes so many of `event_row`."""
+    return _EVENT_INSERT + ", ".join([_EVENT_VALUES] * count)
 
 
 def event_row(event: Event, blobs: list[Blob]) -> tuple[Any, ...]:
@@ -103,8 +107,8 @@ def _content(connection: sqlite3.Connection, hash: bytes) -> bytes | None:
     return None if found is None else cast("bytes", found[0])
 
 
-def _columns(record: type[Any], *, kept: set[str], json: set[str]) -> tuple[str, str]:
-    """The upsert that keeps `id` and what only the database knows, and the list of columns to select.
+def _columns(record: type[Any], *, kept: set[str], json: set[str]) -> tuple[Callable[[int], str], str]:
+    """The upsert (of how many rows) that keeps `id` and what only the database knows; the columns to select.
 
     `kept`: the key first, and what never changes. Their indexes are then left alone.
     """
@@ -116,16 +120,21 @@ def _columns(record: type[Any], *, kept: set[str], json: set[str]) -> tuple[str,
     )
     changed = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in kept)
     table, key = ("run", "run_id") if record is RunRow else ("hook", "token_hash")
-    return (
-        f"INSERT INTO {table} ({listed}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changed}",
-        ", ".join(f'CAST("{name}" AS BLOB)' if name in json else f'"{name}"' for name in names),
-    )
+
+    def upsert(count: int) -> str:
+        return (
+            f"INSERT INTO {table} ({listed}) VALUES {', '.join([f'({values})'] * count)} "
+            f"ON CONFLICT ({key}) DO UPDATE SET {changed}"
+        )
+
+    return upsert, ", ".join(f'CAST("{name}" AS BLOB)' if name in json else f'"{name}"' for name in names)
 
 
-RUN_UPSERT, RUN_COLUMNS = _columns(
+run_upsert, RUN_COLUMNS = _columns(
     RunRow, kept={"run_id", "workflow", "code_version", "idempotency_key", "origin"}, json={"waiting_on"}
 )
-HOOK_UPSERT, HOOK_COLUMNS = _columns(HookRow, kept={"token_hash"}, json={"details", "schema"})
+_hook_upsert, HOOK_COLUMNS = _columns(HookRow, kept={"token_hash"}, json={"details", "schema"})
+HOOK_UPSERT = _hook_upsert(1)
 
 CODE_COLUMNS = "workflow, code_version, CAST(canvases AS BLOB), CAST(sites AS BLOB), CAST(files AS BLOB)"
 CODE_INSERT = """
@@ -140,7 +149,7 @@ TimerKey = tuple[int, str, str, str]
 
 
 def run_row(run: RunRow) -> list[Any]:
-    """What `RUN_UPSERT` takes."""
+    """What `run_upsert` takes."""
     row = _bindable(run)
     row[2] = str(run.status)
     return row
