@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
@@ -15,9 +15,10 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from ksl import __version__
 from ksl.tui import safe
 from ksl.tui.client import Lost, Refused
-from ksl.tui.frame import TABS, Framed
+from ksl.tui.frame import TABS, Framed, Line
 from ksl.tui.help import HelpScreen
 from ksl.tui.hooks import HooksScreen
+from ksl.tui.lines import Lines
 from ksl.tui.link import Change, Doors, Link
 from ksl.tui.narration import Narration
 from ksl.tui.run import RunScreen
@@ -80,8 +81,9 @@ class KslApp(App[None]):
         self.newest_run: str | None = None  # the one that was last looked at
         self._counted_at = 0.0
         self._recount = False
-        if ascii:
-            ScrollBar.renderer = _PlainScrollBar
+        # Of the whole process, as Textual has it: there is one app in it.
+        Lines.plain = Line.plain = ascii
+        ScrollBar.renderer = _PlainScrollBar if ascii else ScrollBarRender
 
     async def on_mount(self) -> None:
         self.animation_level = "none"
@@ -128,20 +130,39 @@ class KslApp(App[None]):
         return f" {state}   ksl {__version__}"
 
     def tell(self) -> None:
-        if isinstance(self.screen, Framed) and self.screen.alive:
-            self.screen.tell()
+        if (front := self._front) is not None:
+            front.tell()
+
+    @property
+    def _front(self) -> Framed | None:
+        """The screen in front, where it can be written on: none while the app begins or ends."""
+        try:
+            screen = self.screen
+        except ScreenStackError:
+            return None
+        return screen if isinstance(screen, Framed) and screen.alive else None
+
+    def _stack(self) -> list[Screen[object]]:
+        try:
+            return [*self.screen_stack]
+        except (ScreenStackError, KeyError):
+            return []
+
+    def get_key_display(self, binding: Binding) -> str:
+        shown = super().get_key_display(binding)
+        return shown if shown.isascii() or not self.look.ascii else binding.key
 
     # what happens
 
     def _changed(self, changes: list[Change]) -> None:
         self._recount = True
-        for screen in self.screen_stack:
+        for screen in self._stack():
             if isinstance(screen, Framed) and screen.alive:
                 screen.changes(changes)
 
     def _second(self) -> None:
-        if isinstance(self.screen, Framed) and self.screen.alive:
-            self.screen.second()
+        if (front := self._front) is not None:
+            front.second()
 
     def _count_again(self) -> None:
         now = time.monotonic()

@@ -30,8 +30,11 @@ TINY = (60, 15)
 class Line(Static):
     """One line of text that is never read as markup."""
 
+    plain: ClassVar[bool] = False  # ASCII alone, for every line of the app
+
     def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(Text(text), id=id, classes=classes, markup=False)
+        super().__init__(id=id, classes=classes, markup=False)
+        self.show(text)
 
     @property
     def shown(self) -> str:
@@ -40,6 +43,8 @@ class Line(Static):
 
     def show(self, text: Text | str, *, wraps: bool = False) -> None:
         shown = text if isinstance(text, Text) else Text(text)
+        if self.plain:
+            shown = Text(safe.plain(shown.plain), shown.style, spans=shown.spans)
         shown.no_wrap = not wraps
         shown.overflow = "fold" if wraps else "ellipsis"
         self.update(shown)
@@ -82,8 +87,13 @@ class Framed(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.alive = False  # composed, and not yet removed
+        self._is_composed = False
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def alive(self) -> bool:
+        """Composed, and not yet being removed."""
+        return self._is_composed and bool(self.query("#status"))
 
     @property
     def ksl(self) -> KslApp:
@@ -104,13 +114,10 @@ class Framed(Screen[None]):
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        self.alive = True
+        self._is_composed = True
         self.resized()
         self.tell()
         self.reload()
-
-    def on_unmount(self) -> None:
-        self.alive = False
 
     def on_screen_resume(self) -> None:
         self.resized()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -94,15 +95,15 @@ class HooksScreen(Framed):
         if not self.hooks:
             lines.show([None, None], lambda place, _width: Text("  Nothing waits for you." if place else ""))
         else:
-            lines.show([_key(hook) for hook in self.hooks], self._paint)
+            lines.show([_key(hook) for hook in self.hooks], partial(self._paint, self.hooks))
         self.query_one("#list-pane").border_title = f"waiting {len(self.hooks)}"
         if self.wanted_run is not None:
             wanted, self.wanted_run = self.wanted_run, None
             lines.select(next((_key(hook) for hook in self.hooks if hook["run_id"] == wanted), None))
         await self._show_hook(lines.key)
 
-    def _paint(self, place: int, width: int) -> Text:
-        hook = self.hooks[place]
+    def _paint(self, hooks: list[Json], place: int, width: int) -> Text:
+        hook = hooks[place]
         until = words.left(words.moment(hook["expires_at"]), self.ksl.now_ms())
         limit = f"{until.removeprefix('in ')} left" if until else "no limit"
         sign = self.ksl.look.states["waiting"]

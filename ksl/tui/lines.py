@@ -16,6 +16,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ksl.tui import safe
+
 Paint = Callable[[int, int], Text]  # of a line, by its place and the width there is
 
 
@@ -23,9 +25,10 @@ class Lines(ScrollView, can_focus=True):
     """`keys` names what each line is about; None for one that the cursor passes over. The cursor is kept by its key:
     lines may come and go around it."""
 
+    plain: ClassVar[bool] = False  # ASCII alone, for every list of the app
     COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--cursor", "lines--away"}
     DEFAULT_CSS = """
-    Lines { background: transparent; scrollbar-size-vertical: 1; }
+    Lines { background: transparent; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
     Lines > .lines--cursor { background: $primary 45%; text-style: bold; }
     Lines > .lines--away { background: $primary 20%; }
     """
@@ -104,8 +107,10 @@ class Lines(ScrollView, can_focus=True):
         style = self.rich_style
         if place >= len(self._keys):
             return Strip.blank(width, style)
-        text = self._paint(place, self._wide or width)
-        strip = Strip([*_segments(text)])
+        segments = _segments(self._paint(place, self._wide or width))
+        if self.plain:
+            segments = [Segment(safe.plain(each.text), each.style) for each in segments]
+        strip = Strip(segments)
         if place == self._place and self._keys[place] is not None:
             chosen = "lines--cursor" if self.has_focus else "lines--away"
             style = self.get_component_rich_style(chosen)

@@ -117,6 +117,7 @@ class RunsScreen(Framed):
         self._whole: Count | None = None  # without the filter
         self._cursor: str | None = None
         self._stale = asyncio.Event()
+        self._anew = False  # the filter is another: the lines shown go when those of the new one are here
         self._more = False
         self._slugs: list[str] = []
         self._under_way: dict[str, str] = {}  # by run: the steps it is at, of the running ones in sight
@@ -193,8 +194,8 @@ class RunsScreen(Framed):
         self._slugs = self._slugs or await self._named()
         self._words.slugs = self._slugs
         self._count, self.loaded = page.count, True
-        if self.following or not self.rows:
-            self.rows, self._cursor = page.runs, page.next_cursor
+        if self.following or self._anew or not self.rows:
+            self.rows, self._cursor, self._anew = page.runs, page.next_cursor, False
             self.unseen.clear()
         else:
             self._merge(page)
@@ -259,7 +260,7 @@ class RunsScreen(Framed):
     def _show(self) -> None:
         lines, rows = self.query_one(Lines), self.rows
         if rows:
-            lines.show([run.run_id for run in rows], self._paint)
+            lines.show([run.run_id for run in rows], lambda place, width: self._painted(rows[place], width))
         else:
             told = self._empty()
             lines.show([None] * len(told), lambda place, width: Text(safe.line(told[place], width)))
@@ -284,7 +285,7 @@ class RunsScreen(Framed):
         ]
 
     def _heading(self) -> Text:
-        where = self.ksl.look.text(self._columns("run", "workflow", "by", "started", "took", "now at"))
+        where = self._columns("run", "workflow", "by", "started", "took", "now at")
         figure = ""
         if self.query_text and self._count is not None:
             whole = "" if self._whole is None else f" of {self._whole.runs:,}"
@@ -311,8 +312,8 @@ class RunsScreen(Framed):
     def _name_width(self, width: int) -> int:
         return 16 if width < 60 else 22 if width < NARROW_LIST else 26 if width < 140 else 34
 
-    def _paint(self, place: int, width: int) -> Text:
-        run, look, now_ms = self.rows[place], self.ksl.look, self.ksl.now_ms()
+    def _painted(self, run: RunLine, width: int) -> Text:
+        look, now_ms = self.ksl.look, self.ksl.now_ms()
         colour = words.COLOURS.get(run.status, "")
         text = Text()
         mark = "x" if run.run_id in self.marked else " "
@@ -383,7 +384,7 @@ class RunsScreen(Framed):
     async def _search(self, text: str) -> None:
         await asyncio.sleep(DEBOUNCE_S)
         if text.strip() != self.query_text:
-            self.query_text, self._whole, self.rows = text.strip(), None, []
+            self.query_text, self._whole, self._anew = text.strip(), None, True
             self.reload()
 
     def _wrong(self, text: str, at: tuple[int, int] | None = None) -> None:
@@ -427,7 +428,7 @@ class RunsScreen(Framed):
         self.query_one("#query", Input).value = ""
         self.query_one("#filter").display = False
         if self.query_text:
-            self.query_text, self.rows = "", []
+            self.query_text, self._anew = "", True
             self.reload()
         self._show()
 

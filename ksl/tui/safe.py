@@ -53,6 +53,16 @@ def padded(text: str, width: int) -> str:
     return shown + " " * (width - cells(shown))
 
 
+def plain(text: str) -> str:
+    """With ASCII alone, in as many cells."""
+    if text.isascii():
+        return text
+    return "".join(_PLAIN.get(letter) or ("?" * cells(letter) if letter > "~" else letter) for letter in text)
+
+
+_PLAIN = {"…": ".", "·": "-", "─": "-", "→": ">", "←": "<", "▸": ">", "│": "|", "•": "*", "’": "'"}
+
+
 def _sign(letter: str) -> str:
     if letter.isprintable():
         return letter

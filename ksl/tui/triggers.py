@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -92,11 +93,11 @@ class TriggersScreen(Framed):
             told = "  No triggers. A workflow is attached to one in the folder triggers/."
             lines.show([None, None], lambda place, _width: Text(told if place else ""))
         else:
-            lines.show([each["slug"] for each in self.triggers], self._paint)
+            lines.show([each["slug"] for each in self.triggers], partial(self._paint, self.triggers))
         self._show_chosen()
 
-    def _paint(self, place: int, width: int) -> Text:
-        trigger, look, now_ms = self.triggers[place], self.ksl.look, self.ksl.now_ms()
+    def _paint(self, triggers: list[Json], place: int, width: int) -> Text:
+        trigger, look, now_ms = triggers[place], self.ksl.look, self.ksl.now_ms()
         on_ = trigger["enabled"]
         text = Text(style="" if on_ else "dim")
         text.append(f" {look.bullet if on_ else '-'}  ", "green" if on_ else "")

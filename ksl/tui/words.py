@@ -26,16 +26,6 @@ class Look:
     bullet: str
     ascii: bool = False
 
-    def text(self, text: str) -> str:
-        """The program's own words."""
-        if not self.ascii:
-            return text
-        for sign, plain in _PLAIN.items():
-            text = text.replace(sign, plain)
-        return text
-
-
-_PLAIN = {"…": "...", "·": "-", "─": "-", "↵": "enter", "→": "->", "←": "<-", "▸": ">", "│": "|", "•": "*"}
 
 NICE = Look(
     UNICODE,

@@ -67,7 +67,7 @@ class WorkflowsScreen(Framed):
     def _show_panes(self) -> None:
         width = self.ksl.size.width
         at_list = self.query_one("#workflows").has_focus
-        roomy = width >= 130
+        roomy = width >= 110
         self.query_one("#workflows-pane").display = width >= 90 or at_list
         self.query_one("#drawn-pane").display = roomy or (
             not self._with_source and (width >= 90 or not at_list)
@@ -89,7 +89,7 @@ class WorkflowsScreen(Framed):
             told = "No workflows yet: they belong in the folder workflows/."
             lines.show([None], lambda _place, _width: Text(told))
             return
-        lines.show([each["slug"] for each in self.workflows], self._paint)
+        lines.show([each["slug"] for each in self.workflows], partial(self._paint, self.workflows))
         self._shown = None
         await self._load_canvas(lines.key)
 
@@ -97,8 +97,8 @@ class WorkflowsScreen(Framed):
         if not changes and not self.ksl.link.read_only:
             self.reload()  # a server that is back may have other code
 
-    def _paint(self, place: int, width: int) -> Text:
-        return Text(f" {safe.line(self.workflows[place]['slug'], max(width - 1, 1))}")
+    def _paint(self, workflows: list[Json], place: int, width: int) -> Text:
+        return Text(f" {safe.line(workflows[place]['slug'], max(width - 1, 1))}")
 
     @on(Lines.Moved, "#workflows")
     def _moved(self, event: Lines.Moved) -> None:

@@ -1,7 +1,10 @@
-"""The pictures of the docs, drawn by ksl itself: `make pictures` writes them, a test compares them."""
+"""The pictures of the docs, drawn by ksl itself: `make pictures` writes them, a test compares them.
+
+Those of the terminal's screens are taken of a real server, and no two are alike: of them the test knows the names."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from ksl.build.canvas import canvas_of
 from ksl.build.canvas.lights import Light, Lights, NodeState
 from ksl.build.canvas.svg import svg
 from ksl.build.discover import Project, discover, unload
+
+from tests.tui import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "pictures"
@@ -46,6 +51,7 @@ def main() -> None:
         made = dict(drawn(project))
     finally:
         unload(project)
+    made |= asyncio.run(pictures.taken())
     for stale in {path.name for path in FOLDER.glob("*.svg")} - set(made):
         (FOLDER / stale).unlink()
     for name, text in made.items():

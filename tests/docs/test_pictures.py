@@ -6,13 +6,15 @@ import pytest
 
 from tests.docs.pictures import FOLDER, ROOT, drawn
 from tests.examples.engine import examples
+from tests.tui import pictures
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_the_pictures_are_those_that_the_code_draws_now() -> None:
     made = dict(drawn(examples()))
-    assert sorted(made) == sorted(path.name for path in FOLDER.iterdir())
+    screens = map(pictures.file_of, pictures.NAMES)
+    assert sorted([*made, *screens]) == sorted(path.name for path in FOLDER.iterdir())
     for name, text in made.items():
         assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: run `make pictures`"
 

@@ -39,8 +39,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "tui.md"
 
 
 def bindings(of: type[object]) -> list[Binding]:
-    found = [each for each in vars(of).get("BINDINGS", []) if isinstance(each, Binding)]
-    return found
+    return [each for each in vars(of).get("BINDINGS", []) if isinstance(each, Binding)]
 
 
 def keys(of: type[object]) -> list[str]:
