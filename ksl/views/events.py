@@ -57,6 +57,10 @@ def meta_json(meta: Meta) -> JsonObject:
         "fatal": meta.fatal,
         "kind": meta.kind,
         "callee": meta.callee,
+        "origin": meta.origin,
+        "source": meta.source,
+        "firing": meta.firing,
+        "skipped": meta.skipped,
         "credentials": uses_json(meta.credentials),
         "model_use": None if meta.model_use is None else use_json(meta.model_use),
     }

@@ -124,6 +124,8 @@ async def test_a_delivery_starts_a_run_and_is_answered_with_its_id(served: Serve
     (firing,) = await firings(served, "open")
     assert (firing["verdict"], firing["run_ids"]) == ("started", [run_id])
     assert firing["payload"] == {"name": "Ada", "kind": "made"}
+    created = (await served.client.get(f"/runs/{run_id}/events")).json()["events"][0]
+    assert created["meta"] == {"source": "open", "firing": firing["firing_id"]}
 
 
 async def test_what_the_filter_refuses_is_answered_as_skipped(served: Served) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ksl.records import FiringRow
+from ksl.views.events import event_json
 from ksl.views.times import rfc3339
 from ksl.views.triggers import trigger_whole_json
 
@@ -91,6 +92,7 @@ async def test_five_ticks_missed_are_one_run_for_the_newest_by_default(world: Wo
     run = await world.seen((await firings(world))[1].runs[0].run_id)
     assert run.events[0].meta is not None
     assert run.events[0].meta.skipped == 4
+    assert event_json(run.events[0])["meta"]["skipped"] == 4
 
 
 async def test_five_ticks_missed_are_a_run_each_with_all(world: World) -> None:
