@@ -85,8 +85,10 @@ class Codec:
         except Exception as error:
             raise not_encodable(value, root=root, cause=error) from error
         # pydantic writes NaN and infinities as null, or a Decimal without an annotation as text of that name, so
-        # only text with such a word in it can hide one.
-        if (b"null" in data or b"NaN" in data or b"Infinity" in data) and value is not None:
+        # only text with such a word in it can hide one. `find`, since `in` asks first whether the word is a number, and
+        # makes and drops an exception to learn that it is not.
+        find = data.find
+        if (find(b"null") >= 0 or find(b"NaN") >= 0 or find(b"Infinity") >= 0) and value is not None:
             # Not mode="json", which writes them as None already.
             refuse_non_finite(self.adapter.serializer.to_python(value, warnings=False), root=root)
         return data
