@@ -7,6 +7,7 @@ the model is told since its last turn, its output what the model says.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from ksl.agent.around import services_of
 from ksl.agent.message import request, response, text_of, user
 from ksl.agent.model import Question
+from ksl.agent.telling import Telling
 from ksl.agent.tool_set import Offer, ToolContext, ToolSpec
 from ksl.define.action import Action, ActionContext
 from ksl.define.retry import Retry
@@ -112,11 +114,14 @@ class _Turn(AgentAction):
             )
         model = await services.models.get(services.models.name_of(agent.model))
         messages = await conversation.whole(services, context)
-        reply = await model.turn(self._question(messages, context))
+        telling = Telling(context.log) if agent.stream and context.run_id else None
+        reply = await model.turn(self._question(messages, None if telling is None else telling.add))
+        if telling is not None:
+            telling.end()
         context._use = reply.use  # pyright: ignore[reportPrivateUsage]
         return {"parts": reply.parts, "use": msgspec.to_builtins(reply.use)}
 
-    def _question(self, messages: list[Json], context: ActionContext) -> Question:
+    def _question(self, messages: list[Json], told: Callable[[str], None] | None) -> Question:
         conversation = self.conversation
         return Question(
             messages,
@@ -124,11 +129,12 @@ class _Turn(AgentAction):
             conversation.tools,
             conversation.wanted.schema,
             conversation.wanted.wrapped,
+            told,
         )
 
 
 class _Summary(_Turn):
-    def _question(self, messages: list[Json], context: ActionContext) -> Question:
+    def _question(self, messages: list[Json], told: Callable[[str], None] | None) -> Question:
         return Question([*messages, request([user(_SUM_UP)])], self.conversation.instructions)
 
 

@@ -186,6 +186,21 @@ async def test_a_tool_that_keeps_failing_ends_the_prompt(world: World, server: C
     assert server.requests[1]["messages"][-1]["content"] == "Error: ValueError: no"
 
 
+async def test_a_streamed_turn_is_recorded_once_and_told_line_by_line(
+    world: World, server: ChatServer
+) -> None:
+    server.say = lambda body: [BOTH, text("Both are there.\nThat is all.")][turn_of(body)]
+    await world.load(AGENT.replace('"Be brief."', '"Be brief.", stream=True'), settings=server.settings)
+
+    done = await world.run("w", "Look at both.")
+
+    assert all(body["stream"] for body in server.requests)
+    assert done.output == {"text": "Both are there.\nThat is all.", "tokens": 30, "turns": 2}
+    assert done.steps().count("robot#0/turn#1") == 1
+    lines = [line["message"] for line in world.runtime.logs(done.run_id)]
+    assert lines == ["Both are there.", "That is all."]
+
+
 async def test_secrets_are_neither_stored_nor_told(world: World, server: ChatServer) -> None:
     await world.load(AGENT, settings=server.settings)
 
