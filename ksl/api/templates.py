@@ -6,6 +6,7 @@ import functools
 import json
 from typing import TYPE_CHECKING
 
+from ksl.api.ui import words
 from ksl.views.form_fields import text_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    words.install(made)
     made.filters["as_text"] = _as_text
     made.filters["as_choice"] = _as_choice
     return made

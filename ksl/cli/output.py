@@ -20,6 +20,8 @@ _COLUMN_MIN = 24  # characters that words are worth breaking at
 def emit_json(value: object, *, one_line: bool = True) -> None:
     """One document and a newline. Bytes, so that the encoding of the terminal or locale has no say."""
     text = json.dumps(REDACTOR.value(value), ensure_ascii=False, indent=None if one_line else 2)
+    if sys.stdout.isatty() and not text.isprintable():
+        text = "".join(map(_escaped, text))
     click.echo(text.encode("utf-8", "backslashreplace"))
 
 
@@ -64,6 +66,18 @@ def shortened(text: str, length: int) -> str:
 def compact(value: object, length: int = 100) -> str:
     """A JSON value in at most `length` characters, for a line that a person scans."""
     return shortened(json.dumps(REDACTOR.value(value), ensure_ascii=False), length)
+
+
+def emit_text(text: str) -> None:
+    """As it is; but a terminal must neither obey a stranger's data nor turn it round."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def _escaped(char: str) -> str:
+    """The same JSON, since such characters stand in its strings only."""
+    return char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,6 @@ from starlette.types import Scope
 
 from ksl.api.requests import runtime_of
 from ksl.api.templates import environment
-from ksl.api.ui import words
 from ksl.api.ui.logins import Logins
 from ksl.errors import BadRequest, KslError
 from ksl.views.drawings import canvas_stylesheet
@@ -162,6 +161,5 @@ async def _values(request: Request) -> dict[str, Any]:
 @functools.cache
 def _templates() -> Environment:
     made = environment()
-    words.install(made)
     made.filters["part"] = part
     return made

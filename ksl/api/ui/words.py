@@ -53,7 +53,7 @@ def install(environment: Environment) -> None:
 def visible(text: object, most: int = VALUE_MOST) -> str:
     """With a sign in the place of each letter that moves, turns or hides others; cut where it is long."""
     whole = str(text)
-    shown = whole[:most]
+    shown = whole[:most].replace("\r\n", "\n")
     if not shown.isprintable():
         shown = "".join(each if each.isprintable() or each in "\n\t" else "�" for each in shown)
     return shown if len(whole) <= most else f"{shown}… ({len(whole):,} characters in all)"

@@ -11,7 +11,7 @@ import click
 
 from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, compact, emit_json, emit_table, printable
+from ksl.cli.output import Json, compact, emit_json, emit_table, emit_text, printable
 from ksl.cli.words import error_of, event_line, label, step_of, took, waits_of
 from ksl.errors import BadRequest, NotAProject
 
@@ -89,7 +89,7 @@ def _what(value: Any, walked: str) -> str:
 
 def _emit_field(value: Any, *, quoted: bool) -> None:
     if isinstance(value, str) and not quoted:
-        click.echo(value.encode("utf-8", "backslashreplace"))
+        emit_text(value)
     else:
         emit_json(value)
 

@@ -81,6 +81,11 @@ async def approval(input: dict[str, str], ctx: Context) -> Approval:
 
 
 @workflow
+async def loud(input: dict[str, str], ctx: Context) -> object:
+    return await ctx.hook(title=input["text"], details={input["text"]: input["text"]})
+
+
+@workflow
 async def question(ctx: Context) -> object:
     return await ctx.hook(title="What now?")
 

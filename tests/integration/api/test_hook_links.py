@@ -338,8 +338,9 @@ async def test_the_runs_log_says_who_used_the_link_and_is_not_flooded(served: Se
     run_id, link = await served.asked("approval", {})
     scanner = {"User-Agent": "Scanner/1.0 \t" + "x" * 500, **BROWSER}
     await served.stranger.head(link, headers=scanner)
+    page = await served.stranger.get(link, headers=scanner)
     for _ in range(NOTED_MAX + 10):
-        page = await served.stranger.get(link, headers=scanner)
+        await served.stranger.get(link, headers=scanner)
     sent = {"ksl:proof": proof_in(page), "ksl:decision": "answer", "approved": "true"}
     assert (await served.stranger.post(link, data=sent, headers=FORM)).status_code == 200
     lines = [line for line in (await served.run(run_id, "logs"))["logs"] if line.get("method")]
@@ -348,3 +349,22 @@ async def test_the_runs_log_says_who_used_the_link_and_is_not_flooded(served: Se
     assert lines[1]["agent"].startswith("Scanner/1.0 xx")
     assert (len(lines[1]["agent"]), lines[1]["address"], lines[1]["step_id"]) == (200, "127.0.0.1", "hook#0")
     assert link.rpartition("/")[2] not in str(lines)
+
+
+async def test_the_page_shows_what_authors_pass_escaped_cut_and_turning_nothing_round(served: Served) -> None:
+    nasty = '</title><b onclick="x">\x1b[31m\u202eltr\u2066' + "x" * 1_000_000
+    run_id, link = await served.asked("loud", {"text": nasty})
+    pages = [await served.stranger.get(link, headers=BROWSER)]
+    sent = {
+        "ksl:proof": proof_in(pages[0]),
+        "ksl:decision": "answer",
+        "value": nasty[:100_000],
+        "ksl:by": nasty[:90],
+    }
+    pages.append(await served.stranger.post(link, data=sent, headers=FORM))
+    for page in pages:
+        assert page.status_code == 200
+        assert "<b onclick" not in page.text
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page.text)
+        assert len(page.content) < 200_000
+    assert (await served.settled(run_id))["output"] == nasty[:100_000]

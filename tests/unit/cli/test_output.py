@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+import os
+import pty
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from ksl.cli.client import HookTarget, hook_target
 from ksl.cli.commands.runs_show import value_at
-from ksl.cli.output import compact, emit_json, emit_table, printable
+from ksl.cli.output import compact, emit_json, emit_table, emit_text, printable
 from ksl.cli.words import event_line, label, took
 from ksl.errors import BadRequest
 
@@ -94,3 +99,24 @@ def test_a_hook_is_named_by_run_token_or_link():
     assert hook_target("run_1", "step:approve#0") == HookTarget(None, "run_1", "approve#0")
     assert hook_target("tok", None) == HookTarget("tok", None, None)
     assert hook_target("http://127.0.0.1:7420/hooks/tok?approved=1", None) == HookTarget("tok", None, None)
+
+
+def test_a_terminal_is_sent_nothing_that_it_would_obey_or_be_turned_round_by():
+    """A real terminal, since that is what the difference is made by."""
+    value = "a\x1b[31mred\x1b[0m\u202eltr\x9b2J\r\nline\tüñ漢"
+    for call in ("emit_json(value)", "emit_json(value, one_line=False)", "emit_text(value)"):
+        program = f"from ksl.cli.output import *; value = {value!r}; {call}"
+        master, slave = pty.openpty()
+        with os.fdopen(master, "rb", buffering=0) as terminal:
+            subprocess.run([sys.executable, "-c", program], stdout=slave, check=True, env={**os.environ})
+            os.close(slave)
+            sent = terminal.read(10_000).decode().replace("\r\n", "\n").removesuffix("\n")
+        assert sent.replace("\n", "").isprintable(), call
+        assert "üñ漢" in sent
+        if call != "emit_text(value)":
+            assert json.loads(sent) == value
+
+
+def test_what_is_piped_on_is_as_it_was(capfdbinary: pytest.CaptureFixture[bytes]):
+    emit_text("a\x1b[31m\u202e")
+    assert capfdbinary.readouterr().out == "a\x1b[31m\u202e\n".encode()
