@@ -240,6 +240,16 @@ def _bubblewrap(
         else:
             argv += ["--ro-bind-try", str(path), str(path)]
     argv += ["--proc", "/proc", "--dev", "/dev", "--size", str(64 * MIB), "--tmpfs", "/tmp"]
-    argv += ["--bind", str(workspace), "/workspace", "--remount-ro", "/", "--chdir", "/workspace"]
+    argv += [
+        "--bind",
+        str(workspace),
+        "/workspace",
+        "--remount-ro",
+        "/dev",
+        "--remount-ro",
+        "/",
+        "--chdir",
+        "/workspace",
+    ]
     limited = f'ulimit -u {PROCESSES_MAX} && exec /bin/bash -c "$0"'
     return [*argv, "--", "/bin/bash", "-c", limited, command]
