@@ -13,6 +13,7 @@ ROWS_MOST = 300
 _WAITS = ("sleep", "hook")
 # From the first share of the time in which something worked, a stretch in which nothing did is drawn as the second.
 _LONG = 0.4
+_LEAST_MS = 2_000  # what is shorter is drawn as it was: there is nothing to be gained
 _SHORT = 0.12
 
 
@@ -105,7 +106,7 @@ class _Scale:
         total = 0.0
         for start, end, works in stretches:
             length = end - start
-            is_long = not works and worked_ms > 0 and length > worked_ms * _LONG
+            is_long = not works and worked_ms > 0 and length > max(worked_ms * _LONG, _LEAST_MS)
             width = worked_ms * _SHORT if is_long else float(length)
             drawn.append((start, total, width, length))
             total += width

@@ -56,6 +56,6 @@ async def complaints(page: Page) -> list[str]:
     found: list[str] = await page.evaluate(
         """axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
           .then((told) => told.violations.map((wrong) =>
-            `${wrong.impact} ${wrong.id}: ${wrong.nodes.slice(0, 3).map((node) => node.html.slice(0, 150)).join(" ")}`))"""
+            `${wrong.impact} ${wrong.id}: ${wrong.nodes.map((node) => node.html.slice(0, 150)).join(" ")}`))"""
     )
     return found

@@ -1,6 +1,7 @@
 """The pictures of the docs, drawn by ksl itself: `make pictures` writes them, a test compares them.
 
-Those of the terminal's screens are taken of a real server, and no two are alike: of them the test knows the names."""
+Those of the terminal's screens and of the console are taken of a real server, and no two are alike: of them the test
+knows the names."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from ksl.build.canvas.lights import Light, Lights, NodeState
 from ksl.build.canvas.svg import svg
 from ksl.build.discover import Project, discover, unload
 
+from tests.browser import pictures as console
 from tests.tui import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,8 @@ def main() -> None:
         (FOLDER / stale).unlink()
     for name, text in made.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    for name, picture in asyncio.run(console.taken()).items():
+        (FOLDER / name).write_bytes(picture)
 
 
 if __name__ == "__main__":

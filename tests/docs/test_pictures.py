@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.browser import pictures as console
 from tests.docs.pictures import FOLDER, ROOT, drawn
 from tests.examples.engine import examples
 from tests.tui import pictures
@@ -13,7 +14,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def test_the_pictures_are_those_that_the_code_draws_now() -> None:
     made = dict(drawn(examples()))
-    screens = map(pictures.file_of, pictures.NAMES)
+    screens = [*map(pictures.file_of, pictures.NAMES), *map(console.file_of, console.NAMES)]
     assert sorted([*made, *screens]) == sorted(path.name for path in FOLDER.iterdir())
     for name, text in made.items():
         assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name}: run `make pictures`"
