@@ -247,6 +247,25 @@ async def test_events_are_read_after_a_place_and_up_to_a_limit(store: Store) -> 
     assert await store.events("nobody") == []
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 64, 65, 73, 137])
+async def test_a_batch_of_any_size_is_stored_whole_new_rows_and_changed_ones(
+    store: Store, count: int
+) -> None:
+    rows = [run(f"r{number:03}") for number in range(count)]
+    await put(store, *[Change(row.run_id, [event(row.run_id, 1)], run=row) for row in rows])
+    newer = [
+        replace(row, seq=2, status=RunStatus.WAITING, waiting_on=b'[{"kind": "hook"}]') for row in rows[::2]
+    ] + [run("new")]
+
+    await put(store, *[Change(row.run_id, [event(row.run_id, row.seq)], run=row) for row in newer])
+
+    for row in [*newer, *rows[1::2]]:
+        assert await store.run(row.run_id) == row
+    assert [len(await store.events(row.run_id)) for row in rows] == [
+        2 - number % 2 for number in range(count)
+    ]
+
+
 async def test_more_events_than_fit_one_batch_are_stored(store: Store) -> None:
     await put(
         store,
