@@ -137,11 +137,11 @@ class _Connection:
     async def close(self) -> None:
         self._end.set()
         if self._task is not None:
-            await self._task
-        if self._opened.done():
-            self._opened.exception()  # it was told, if anybody asked
-        else:
-            self._opened.cancel()
+            if not self._opened.done():
+                self._task.cancel()  # nobody waits for it any more
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._fail(ConnectionError(f"MCP server {self._server.name} is not spoken to any more; ksl is stopping."))
+        self._opened.exception()  # it was told, if anybody asked
 
     async def _live(self) -> None:
         try:

@@ -165,6 +165,21 @@ def use(tool: str, **args: Any) -> dict[str, Any]:
     return {"calls": [{"name": tool, "args": args}]}
 
 
+async def test_closing_does_not_wait_for_a_server_that_says_nothing(tmp_path: Path) -> None:
+    silent = tmp_path / "silent.py"
+    silent.write_text("import pathlib, sys, time\npathlib.Path('began').touch()\nsys.stdin.read()\n")
+    tools = McpTools(mcp(shlex.join([sys.executable, str(silent)]), name="silent"))
+    asking = asyncio.create_task(tools.offer(place(tmp_path)))
+    async with asyncio.timeout(60):
+        while not (tmp_path / "began").exists():
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):  # less than it would be waited for
+        await tools.close()
+    with pytest.raises(ConnectionError, match="ksl is stopping"):
+        await asking
+    assert str(silent) not in _commands()
+
+
 async def test_calls_are_steps_and_what_is_listed_later_is_no_tool(
     world: World, command: str, calls: Path
 ) -> None:
