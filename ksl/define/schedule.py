@@ -263,7 +263,7 @@ def _parsed(expression: str, fields: list[str]) -> tuple[tuple[int, ...], cronit
     try:
         expanded = croniter.expand(" ".join(fields))[0]
         found = croniter(days, _midnight(date(2000, 1, 1)), implement_cron_bug=True)
-    except _UNREAD as error:
+    except _UNREAD:
         raise BadSchedule(f'the schedule "{expression}" cannot be read: {_reason(fields)}') from None
     minutes = range(60) if expanded[0] == ["*"] else [int(each) for each in expanded[0]]
     hours = range(24) if expanded[1] == ["*"] else [int(each) for each in expanded[1]]
