@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -180,3 +185,33 @@ async def test_assets_are_kept_by_browsers_and_others_are_not_there(served: Serv
         assert asset.status_code == 200
         assert "immutable" in asset.headers["cache-control"]
     assert (await served.stranger.get("/ui/assets/pages.py")).status_code == 404
+
+
+async def test_the_command_gives_a_link_that_opens_the_console(served: Served, folder: Path) -> None:
+    told = await command(folder, "open", "--print", "--url", served.url, token=served.runtime.token)
+    assert told.returncode == 0, told.stderr
+    opened = await served.stranger.get(json.loads(told.stdout)["url"], headers=BROWSER)
+    assert (opened.status_code, "You are logged in" in text_in(opened)) == (200, True)
+    refused = await command(folder, "open", "--url", served.url, token="guess")
+    assert (refused.returncode, "KSL600" in refused.stderr) == (4, True)
+
+
+async def test_the_command_says_that_no_server_runs(tmp_path: Path) -> None:
+    (tmp_path / "ksl.toml").touch()
+    told = await command(tmp_path, "open")
+    assert told.returncode == 4
+    assert "ksl serve" in told.stderr
+
+
+async def command(folder: Path, *words: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "KSL_TOKEN": token} if token else dict(os.environ)
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "ksl", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
