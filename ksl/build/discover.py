@@ -165,12 +165,11 @@ def discover(
                     announce(name, file)
                 loaded.append(_load(project, name, file))
         modules = [module for module in loaded if module is not None]
-        collector = _Collector(project, kind_of)
-        collector.collect(modules)
+        _Collector(project, kind_of).collect(modules)
         # Only now: a call may name a workflow of a module that was loaded later.
         _make_tables(project, kind_of, is_context, announce)
         _make_prompts(project, kind_of, is_context)
-        _check_agents(project, collector)
+        _check_agents(project)
         _collect_sources(project, made, modules)
         _collect_credentials(project, modules)
     except BaseException:  # somebody pressed Ctrl-C
@@ -223,7 +222,6 @@ class _Collector:
             "agent": project.agents,
         }
         self._places: dict[int, str] = {}
-        self.modules: dict[int, ModuleType] = {}  # the first that has it, by definition
 
     def collect(self, modules: list[ModuleType]) -> None:
         for module in modules:
@@ -231,7 +229,6 @@ class _Collector:
                 known = self._kind_of(value)
                 if known is not None and known[0] in self._by_kind and id(value) not in self._places:
                     self._places[id(value)] = self._place(module, name, value)
-                    self.modules[id(value)] = module
                     self._add(*known, value)
 
     def _add(self, kind: DefinitionKind, slug: str, value: object) -> None:
@@ -331,17 +328,16 @@ def _make_prompts(project: Project, kind_of: KindOf, is_context: Callable[[objec
             )
 
 
-def _check_agents(project: Project, collector: _Collector) -> None:
+def _check_agents(project: Project) -> None:
+    """What is wrong with one is a failure: a prompt of it could not begin."""
     for agent in project.agents.values():
         if isinstance(agent, Agent):
             try:
                 check_tool_sets(agent, folder=project.folder)
             except Exception as error:
-                module = collector.modules[id(agent)]
-                file = Path(str(module.__file__))
-                project.failures.append(
-                    import_failure(error, module=module.__name__, file=file, root=project.folder)
-                )
+                file, _, line = agent.place.rpartition(":")
+                failure = import_failure(error, module=agent.slug, file=Path(file), root=project.folder)
+                project.failures.append(replace(failure, line=int(line)))
 
 
 def _collect_credentials(project: Project, modules: Sequence[ModuleType]) -> None:

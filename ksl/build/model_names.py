@@ -1,4 +1,4 @@
-"""What agents and prompts name, told before anything runs: models that cannot be asked, skills that are not there."""
+"""What agents and prompts name, told before anything runs: models that cannot be asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ksl.agent.tools import check_tool_sets
 from ksl.build.failure import relative
 from ksl.define.agent import Agent
 from ksl.errors import KslError
@@ -33,7 +32,6 @@ def model_problems(project: Project, models: Models) -> list[dict[str, Any]]:
         if isinstance(agent, Agent):  # and not what its source tells of one
             file, _, line = agent.place.rpartition(":")
             told(file, int(line), partial(models.check, agent.model))
-            told(file, int(line), partial(check_tool_sets, agent, folder=project.folder))
     for file, line, asked in _of_calls(project):
         told(file, line, partial(models.check, asked))
     return found

@@ -94,6 +94,8 @@ def test_a_project_whose_agent_has_an_unknown_skill_does_not_build(tmp_path: Pat
     )
     project = discover(tmp_path)
     unload(project)
-    assert [(failure.file, failure.code) for failure in project.failures] == [("agents/desk.py", "KSL010")]
+    assert [(failure.file, failure.line, failure.code) for failure in project.failures] == [
+        ("agents/desk.py", 3, "KSL010")
+    ]
     assert "agent support: unknown skill 'returns'" in project.failures[0].error
     assert "skills/returns/SKILL.md" in project.failures[0].error
