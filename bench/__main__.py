@@ -12,11 +12,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import deliveries, disk, footprint, latency, steps, waiting
+from bench import agents, deliveries, disk, footprint, latency, screens, steps, waiting
 from bench.rows import Outcome, Place, Row, measure
 from bench.table import as_json, line, rendered
 
-ROWS: list[Row] = [*disk.ROWS, *steps.ROWS, *latency.ROWS, *deliveries.ROWS, *waiting.ROWS, *footprint.ROWS]
+ROWS: list[Row] = [
+    *disk.ROWS,
+    *steps.ROWS,
+    *agents.ROWS,
+    *latency.ROWS,
+    *deliveries.ROWS,
+    *waiting.ROWS,
+    *screens.ROWS,
+    *footprint.ROWS,
+]
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ class _PlainScrollBar(ScrollBarRender):
 
 class KslApp(App[None]):
     TITLE = "ksl"
-    CSS_PATH = "ksl.tcss"
+    CSS_PATH = Path(__file__).with_name("ksl.tcss")
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         "runs": RunsScreen,

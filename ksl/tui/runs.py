@@ -28,7 +28,7 @@ from ksl.views.run_query import KEYS, STATES, BadQuery, run_query
 PAGE = 200
 AHEAD = 40  # the next page is asked for when the cursor is so near to the end
 DEBOUNCE_S = 0.15
-CLOSER = 8  # running runs that are looked at closer, once a second
+CLOSER = 4  # running runs that are looked at closer, once a second
 REFRESH_S = 0.5  # while runs change, their first page is asked for this often at most
 
 
@@ -191,8 +191,6 @@ class RunsScreen(Framed):
         page = await self.client.typed(Page, "/runs", q=self.query_text or None, limit=PAGE, count="true")
         if self.query_text and self._whole is None:
             self._whole = (await self.client.typed(Page, "/runs", limit=1, count="true")).count
-        self._slugs = self._slugs or await self._named()
-        self._words.slugs = self._slugs
         self._count, self.loaded = page.count, True
         if self.following or self._anew or not self.rows:
             self.rows, self._cursor, self._anew = page.runs, page.next_cursor, False
@@ -200,6 +198,10 @@ class RunsScreen(Framed):
         else:
             self._merge(page)
         self._show()
+        if not self._slugs:
+            self._slugs = self._words.slugs = await self._named()
+            if not self.rows:
+                self._show()
 
     async def _named(self) -> list[str]:
         assert self.client is not None

@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import BaseModel
 
-from ksl import Context, WebhookSource, action, workflow
+from ksl import Agent, Context, WebhookSource, action, workflow
 
 
 class Item(BaseModel):
@@ -77,3 +77,16 @@ async def received(input: Parcel) -> int:
 
 
 deliveries = WebhookSource("deliveries", payload=Parcel).attach(received)
+
+
+@action
+async def look(n: int) -> int:
+    return n
+
+
+looker = Agent("looker", model="test/script/bench.json", tools=[look], memory=False)
+
+
+@workflow
+async def look_around(n: int) -> str:
+    return (await looker.prompt("Look around.")).text
