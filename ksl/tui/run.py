@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import ClassVar
 
 import msgspec
@@ -85,6 +86,7 @@ class RunScreen(Framed):
         self._pane = "canvas"
         self._stale = asyncio.Event()
         self._chose_tab = False
+        self._no_canvas = "loading"  # or why there is none
 
     def body(self) -> Iterator[Widget]:
         yield Line(id="heading", classes="heading")
@@ -185,7 +187,7 @@ class RunScreen(Framed):
             lines.draw(self.canvas, self.ksl.look)
             pane.border_subtitle = safe.line(drawn_from(self.canvas), 60).replace("[", "(")
         else:
-            told = [*safe.lines(getattr(self, "_no_canvas", "loading"))]
+            told = wrap(safe.line(self._no_canvas), max(lines.size.width - 1, 20))
             lines.show([None] * len(told), lambda place, _width: Text(told[place]))
         self._show_timeline()
         self._show_inspected()

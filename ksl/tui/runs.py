@@ -354,10 +354,9 @@ class RunsScreen(Framed):
         waits: list[str] = []
         for each in run.waiting_on:
             until = words.left(words.moment(each.get("due")), now_ms)
-            name = str(each.get("name") or words.bare(each.get("step")))
-            waits.append(
-                f"{each.get('kind')} {name}" + (f", {until.removeprefix('in ')} left" if until else "")
-            )
+            kind, name = str(each.get("kind")), str(each.get("name") or words.bare(each.get("step")))
+            what = name if name.startswith(kind) else f"{kind} {name}"
+            waits.append(what + (f", {until.removeprefix('in ')} left" if until else ""))
         if waits:
             return "; ".join(waits)
         if run.status == "running" and run.run_id in self._under_way:
