@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ksl.api.app import create_app
+
 from tests.integration.api.serving import Served, serving
+from tests.integration.api.test_server import every_route
 from tests.integration.api.visiting import BROWSER, Visitor, proof_in, text_in, visiting
 
 
@@ -135,6 +138,20 @@ async def test_a_form_without_the_proof_of_its_session_changes_nothing(
     with_token = await served.client.post("/ui/workflows/nothing", data={})
     assert (with_token.status_code, with_token.json()["code"]) == (403, "KSL602")
     assert (await served.client.get("/runs")).json()["runs"] == []
+
+
+async def test_no_address_of_the_console_takes_a_form_without_the_proof(
+    served: Served, visitor: Visitor
+) -> None:
+    taking = [
+        route.path.removeprefix("/ui/")
+        for route in every_route(create_app(served.runtime).routes)
+        if route.path.startswith("/ui/") and route.methods == {"POST"} and route.path != "/ui/login"
+    ]
+    assert len(taking) >= 5
+    for path in taking:
+        refused = await visitor.send(re.sub(r"\{[a-z_]+\}", "healthz", path) + "?step=x", proof="")
+        assert (refused.status_code, "KSL602" in refused.text) == (403, True), path
 
 
 async def test_every_form_of_a_page_carries_the_proof(served: Served, visitor: Visitor) -> None:

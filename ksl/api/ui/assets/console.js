@@ -16,9 +16,10 @@
 
   const put = (name, html) => {
     const place = document.querySelector(`[data-section="${CSS.escape(name)}"]`);
-    // Whoever has the focus in there is not thrown out; the next difference is soon enough.
     if (!place) return;
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
+    // Whoever writes something in there keeps it; the next difference is soon enough.
+    if (focused && focused.matches("input, textarea")) return;
     const again = focused && (focused.getAttribute("href") || focused.dataset.key);
     const open = [...place.querySelectorAll("details[open]")].map((each) => each.dataset.key);
     const scrolled = [...place.querySelectorAll("pre, .scroll")].map((each) => each.scrollTop);
