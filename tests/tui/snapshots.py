@@ -7,11 +7,13 @@ import re
 import tempfile
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from ksl.build.config import load_settings
 from ksl.cli.doors import ProjectDoors
 from ksl.log.sqlite import SqliteStore
 from ksl.log.store import Change
-from ksl.records import Event, Meta, RunRow, RunStatus
+from ksl.records import Event, EventType, Meta, RunRow, RunStatus
 from ksl.tui.app import KslApp
 from ksl.tui.hooks import HooksScreen
 from ksl.tui.run import RunScreen
@@ -36,34 +38,39 @@ async def taken(folder: Path, size: tuple[int, int]) -> dict[str, str]:
     try:
         async with app.run_test(size=size) as pilot:
             await until(pilot, lambda: len(runs_of(app).rows) == 3 and app.counts.get("runs") == "3")
-            found["runs"] = _text(app)
+            found["runs"] = await _still(app, pilot)
             app.open_run("run_00000000000000000001")
             await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_json)
-            await until(pilot, lambda: "ship-order#0" in text_of(app) or size[0] < 90)
-            found["run"] = _text(app)
+            await until(pilot, lambda: "run's steps." in text_of(app))
+            found["run"] = await _still(app, pilot)
             await pilot.press("escape", "3")
             await until(
                 pilot, lambda: isinstance(app.screen, HooksScreen) and "Nothing waits" in text_of(app)
             )
-            found["hooks"] = _text(app)
+            found["hooks"] = await _still(app, pilot)
             await pilot.press("5")
             await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen) and app.screen.canvas)
             await pilot.press("j")
             await until(pilot, lambda: "▸ charge-card" in text_of(app) or size[0] < 90)
-            found["workflows"] = _text(app)
+            found["workflows"] = await _still(app, pilot)
     finally:
         await doors.aclose()
     return found
 
 
-def _text(app: KslApp) -> str:
-    """Without the version, which changes for reasons of its own."""
-    return re.sub(r"ksl \d+\.\d+\.\d+\S*", "ksl 0.0.0", text_of(app)) + "\n"
+async def _still(app: KslApp, pilot: Pilot[None]) -> str:
+    """The screen when nothing on it changes any more: the database behind it does not. Without the version of ksl."""
+    before, same = "", 0
+    while same < 10:
+        await pilot.pause(0.05)
+        now = text_of(app)
+        before, same = now, same + 1 if now == before else 0
+    return re.sub(r"ksl \d+\.\d+\.\d+\S*", "ksl 0.0.0", before) + "\n"
 
 
 async def _lived(path: Path) -> None:
     store = await SqliteStore.open(path, durability="process")
-    runs = [
+    runs: list[tuple[RunStatus, int, EventType | None, bytes | None, bytes | None]] = [
         (RunStatus.SUCCEEDED, 7_200_000, "run_completed", b'"on its way"', None),
         (RunStatus.FAILED, 60_000, "run_failed", _ERROR, None),
         (RunStatus.WAITING, 8_000, None, None, _WAITS),
@@ -84,7 +91,7 @@ async def _lived(path: Path) -> None:
         if last is not None:
             happened.append(
                 Event(run_id, len(happened) + 1, last, None, at_ms + 4_200, data, None, Meta(attempt=1))
-            )  # type: ignore[arg-type]
+            )
         row = RunRow(
             run_id=run_id,
             workflow="fulfil-order",
