@@ -170,9 +170,9 @@ class Body:
     def _raise_if_tool(self, what: str) -> None:
         if self._info.trigger == "agent":
             raise ToolCannotWait(
-                f"run {self.run_id} was started as a tool of an agent, and its body called {what}. Such a run cannot wait, "
-                "since the model's turn waits for it. Put the wait into the workflow that prompts the agent, or use "
-                "requires_approval(...) for a person's answer."
+                f"run {self.run_id} was started as a tool of an agent, and its body called {what}. Such a run cannot "
+                "wait, since the model's turn waits for it. Put the wait into the workflow that prompts the agent, or "
+                "use requires_approval(...) for a person's answer."
             )
 
     def stand_still(self) -> Awaitable[Any]:

@@ -140,7 +140,9 @@ class _Connection:
             if not self._opened.done():
                 self._task.cancel()  # nobody waits for it any more
             await asyncio.gather(self._task, return_exceptions=True)
-        self._fail(ConnectionError(f"MCP server {self._server.name} is not spoken to any more; ksl is stopping."))
+        self._fail(
+            ConnectionError(f"MCP server {self._server.name} is not spoken to any more; ksl is stopping.")
+        )
         self._opened.exception()  # it was told, if anybody asked
 
     async def _live(self) -> None:

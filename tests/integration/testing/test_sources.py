@@ -203,10 +203,10 @@ async def test_a_poll_that_raises_is_raised_by_hand_and_backs_off_by_the_clock()
 async def test_a_poll_that_hangs_is_told_by_its_name() -> None:
     async with environment(patience="50ms") as env:
 
-        async def fetch() -> None:
+        async def fetch() -> str | None:
             await env.sleep("1h")
 
-        async def hang() -> None:
+        async def hang() -> str | None:
             import asyncio
 
             await asyncio.Event().wait()
