@@ -20,9 +20,8 @@ async def test_before_the_first_run_it_says_how_to_start_one_of_this_project(
     served: Served, size: tuple[int, int]
 ) -> None:
     async with shown(served, size) as (app, pilot):
-        await until(pilot, lambda: runs_of(app).loaded)
+        await until(pilot, lambda: "ksl workflows run echo --input '{…}'" in text_of(app))
         assert NOTHING_YET in text_of(app)
-        assert "ksl workflows run echo --input '{…}'" in text_of(app)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -103,7 +102,7 @@ async def test_a_wrong_word_of_the_filter_is_told_where_it_stands(served: Served
 
 async def test_the_filter_completes_keys_states_and_slugs(served: Served) -> None:
     async with shown(served) as (app, pilot):
-        await until(pilot, lambda: runs_of(app).loaded)
+        await until(pilot, lambda: "ksl workflows run echo" in text_of(app))
         suggester = app.screen.query_one("#query", Input).suggester
         assert suggester is not None
         assert await suggester.get_suggestion("sta") == "state:"
