@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import IO
 
 from ksl.build.config import Settings
@@ -41,18 +41,22 @@ async def develop_on_screen(
             ProjectDoors(settings, stored=False), ascii=ascii, narration=narration, folder=settings.folder
         )
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, app.exit)
+        for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
+            loop.add_signal_handler(number, app.exit)
         developing = asyncio.create_task(development.run(stopped))
         developing.add_done_callback(lambda _: app.exit())
         tell(f"Watching {settings.folder}.")
         try:
             await app.run_async()
         finally:
-            if not developing.done():
-                narrate(f"Stopping: steps in flight have {format_duration(drain_s)}. Ctrl-C stops at once.")
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, development.hurry)
             stopped.set()
+            if not developing.done():
+                with suppress(OSError):  # a terminal that is gone
+                    narrate(
+                        f"Stopping: steps in flight have {format_duration(drain_s)}. Ctrl-C stops at once."
+                    )
             await developing
 
 
