@@ -31,4 +31,5 @@ def test_these_are_the_public_names() -> None:
         "environment",
         "execute",
         "replay",
+        "script",
     ]
