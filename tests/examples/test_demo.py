@@ -29,7 +29,7 @@ def demo(project: Path, reports: Path, **environment: str) -> subprocess.Complet
 def unpacked(tmp_path: Path) -> Path:
     """The project as an archive of it would be: without a history."""
     folder = tmp_path / "unpacked"
-    for name in ("workflows", "actions", "examples"):
+    for name in ("workflows", "actions", "agents", "examples"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "ksl.toml", folder)
     return folder
