@@ -66,8 +66,11 @@ class Terminal:
             time.sleep(LOOK_S)
 
     def _run(self, *command: str) -> str:
-        environment = {**os.environ, "TERM": "xterm-256color"}
-        environment.pop("TMUX", None)
+        # A size in the environment, as readline leaves it, would count for more than the terminal's.
+        inherited = {
+            name: value for name, value in os.environ.items() if name not in ("TMUX", "COLUMNS", "LINES")
+        }
+        environment = {**inherited, "TERM": "xterm-256color"}
         done = subprocess.run([*self._tmux, *command], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
