@@ -1,4 +1,4 @@
-"""A response of server-sent events that grows with the log."""
+"""Responses of server-sent events: what they have in common, and the one that grows with the log."""
 
 from __future__ import annotations
 
@@ -22,29 +22,18 @@ class Page(NamedTuple):
     ended: bool = False
 
 
-class EventStream(Response):
-    """Sends what `more(after)` yields until it says that it has ended, the client goes or the server stops.
+class ServerSentEvents(Response):
+    """Open until `follow` returns, the client goes or the server stops. `wake` is `Store.wake_on_commit`."""
 
-    Woken by commits, never by polling. A slow client slows down only itself: the next page is read from the
-    log after the one before has been sent, and nothing is kept in between. `wake` is `Store.wake_on_commit`.
-    """
+    greeting = b"retry: 2000\n\n"
 
     def __init__(
-        self,
-        more: Callable[[int], Awaitable[Page]],
-        *,
-        after: int,
-        wake: Callable[[Callable[[], None]], Callable[[], None]],
-        stopping: asyncio.Event,
-        ping_s: float = PING_S,
+        self, *, wake: Callable[[Callable[[], None]], Callable[[], None]], stopping: asyncio.Event
     ) -> None:
         super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._more = more
-        self._after = after
         self._wake = wake
         self._stopping = stopping
-        self._ping_s = ping_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         woken = asyncio.Event()
@@ -57,19 +46,8 @@ class EventStream(Response):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            # The comment makes the first bytes go out at once, so that a client knows it is connected.
-            await _write(send, b"retry: 2000\n: connected\n\n")
-            while not any(task.done() for task in leaving):
-                # Cleared before the log is read: what is stored while it is being read wakes the next turn.
-                woken.clear()
-                page = await self._more(self._after)
-                if page.rows:
-                    await _write(send, b"".join(_frame(row_id, event) for row_id, event in page.rows))
-                    self._after = page.rows[-1][0]
-                elif page.ended:
-                    break
-                elif not await self._until_woken(woken, leaving):
-                    await _write(send, b": still here\n\n")
+            await write(send, self.greeting)
+            await self.follow(send, woken, leaving)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             unsubscribe()
@@ -77,15 +55,57 @@ class EventStream(Response):
                 task.cancel()
             await asyncio.gather(*leaving, return_exceptions=True)
 
-    async def _until_woken(self, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> bool:
-        wake = asyncio.ensure_future(woken.wait())
-        try:
-            done, _ = await asyncio.wait(
-                [wake, *leaving], timeout=self._ping_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            wake.cancel()
-        return bool(done)
+    async def follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
+        """Sends what there is, until nothing will follow or one of `leaving` is done."""
+        raise NotImplementedError
+
+
+class EventStream(ServerSentEvents):
+    """Sends what `more(after)` yields until it says that it has ended, the client goes or the server stops.
+
+    Woken by commits, never by polling. A slow client slows down only itself: the next page is read from the
+    log after the one before has been sent, and nothing is kept in between.
+    """
+
+    # The comment makes the first bytes go out at once, so that a client knows it is connected.
+    greeting = b"retry: 2000\n: connected\n\n"
+
+    def __init__(
+        self,
+        more: Callable[[int], Awaitable[Page]],
+        *,
+        after: int,
+        wake: Callable[[Callable[[], None]], Callable[[], None]],
+        stopping: asyncio.Event,
+        ping_s: float = PING_S,
+    ) -> None:
+        super().__init__(wake=wake, stopping=stopping)
+        self._more = more
+        self._after = after
+        self._ping_s = ping_s
+
+    async def follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
+        while not any(task.done() for task in leaving):
+            # Cleared before the log is read: what is stored while it is being read wakes the next turn.
+            woken.clear()
+            page = await self._more(self._after)
+            if page.rows:
+                await write(send, b"".join(_frame(row_id, event) for row_id, event in page.rows))
+                self._after = page.rows[-1][0]
+            elif page.ended:
+                return
+            elif not await first_of(woken, leaving, timeout_s=self._ping_s):
+                await write(send, b": still here\n\n")
+
+
+async def first_of(woken: asyncio.Event, leaving: list[asyncio.Future[Any]], *, timeout_s: float) -> bool:
+    """False where nothing came in that time."""
+    wake = asyncio.ensure_future(woken.wait())
+    try:
+        done, _ = await asyncio.wait([wake, *leaving], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        wake.cancel()
+    return bool(done)
 
 
 def _frame(row_id: int, event: dict[str, Any]) -> bytes:
@@ -93,7 +113,7 @@ def _frame(row_id: int, event: dict[str, Any]) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (row_id, encode(event))
 
 
-async def _write(send: Send, body: bytes) -> None:
+async def write(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 

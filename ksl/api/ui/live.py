@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
+from ksl.api.event_stream import PING_S, ServerSentEvents, first_of, write
 from ksl.views.values import JsonObject, encode
 
-PING_S = 15.0
 # A step in flight is not in the log, so no commit tells of its beginning: it is looked for this often, in memory.
 LOOK_S = 0.25
 PAUSE_S = 0.1  # at most ten changes a second, however many events there are
@@ -32,7 +31,9 @@ class Now:
     ended: bool = False
 
 
-class LiveStream(Response):
+class LiveStream(ServerSentEvents):
+    greeting = b"retry: 1000\n\n"
+
     def __init__(
         self,
         now: Callable[[], Awaitable[Now]],
@@ -43,35 +44,12 @@ class LiveStream(Response):
         pause_s: float = PAUSE_S,
     ) -> None:
         """`in_flight` is compared with itself: when it is another, the page is looked at anew."""
-        super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
+        super().__init__(wake=wake, stopping=stopping)
         self._now = now
         self._in_flight = in_flight
-        self._wake = wake
-        self._stopping = stopping
         self._pause_s = pause_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        woken = asyncio.Event()
-        unsubscribe = self._wake(woken.set)
-        leaving: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(_gone(receive)),
-            asyncio.ensure_future(self._stopping.wait()),
-        ]
-        try:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            await _write(send, b"retry: 1000\n\n")
-            await self._follow(send, woken, leaving)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            unsubscribe()
-            for task in leaving:
-                task.cancel()
-            await asyncio.gather(*leaving, return_exceptions=True)
-
-    async def _follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
+    async def follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
         before: Now | None = None
         clock = asyncio.get_running_loop().time
         while not any(task.done() for task in leaving):
@@ -79,18 +57,18 @@ class LiveStream(Response):
             seen, begun = self._in_flight(), clock()
             now = await self._now()
             if message := _difference(before, now):
-                await _write(send, b"id: %d\ndata: %b\n\n" % (now.seq, encode(message)))
+                await write(send, b"id: %d\ndata: %b\n\n" % (now.seq, encode(message)))
             before = now
             if now.ended:
-                await _write(send, b"event: ended\nid: %d\ndata: {}\n\n" % now.seq)
+                await write(send, b"event: ended\nid: %d\ndata: {}\n\n" % now.seq)
                 return
             # A page that takes long to make is made less often, so that it never has the server to itself.
             await asyncio.wait(leaving, timeout=max(self._pause_s, 4 * (clock() - begun)))
             pinged = clock()
             while not woken.is_set() and self._in_flight() == seen and not any(t.done() for t in leaving):
-                await _first_of(woken, leaving)
+                await first_of(woken, leaving, timeout_s=LOOK_S)
                 if clock() - pinged >= PING_S:
-                    await _write(send, b": still here\n\n")
+                    await write(send, b": still here\n\n")
                     pinged = clock()
 
 
@@ -108,20 +86,3 @@ def _difference(before: Now | None, now: Now) -> JsonObject:
 
 
 PENDING: JsonObject = {"state": "pending", "told": "", "spoken": "pending"}
-
-
-async def _first_of(woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
-    wake = asyncio.ensure_future(woken.wait())
-    try:
-        await asyncio.wait([wake, *leaving], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        wake.cancel()
-
-
-async def _write(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
