@@ -15,7 +15,7 @@ from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest
 from ksl.records import RunFilter, RunStatus, RunTerm
 from ksl.records.run_term import TermKey
-from ksl.views.times import parse_rfc3339
+from ksl.views.times import moment_or_ago
 
 STATES = (*(status.value for status in RunStatus), "retrying")
 TRIGGERS = ("api", "cron", "webhook", "poll", "agent", "retry")
@@ -178,15 +178,7 @@ def _known(word: _Word, known: tuple[str, ...]) -> list[str]:
 
 
 def _moment(word: _Word, now_ms: int) -> int:
-    text = word.value.replace('"', "")
     try:
-        return now_ms - round(parse_duration(text) * 1000)
-    except ValueError:
-        pass
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise word.wrong(
-            f'{word.key}: "{text}" is neither a stretch of time back from now, like 30m or 2d, '
-            "nor a moment like 2026-11-21T12:00:00Z."
-        ) from None
+        return moment_or_ago(word.value.replace('"', ""), now_ms)
+    except ValueError as error:
+        raise word.wrong(f"{word.key}: {error}.") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ksl.define.duration import parse_duration
 from ksl.errors import BadRequest
 from ksl.log.store import Store
 from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus, RunTerm
@@ -14,7 +13,7 @@ from ksl.views.events import event_json, unknown_run
 from ksl.views.run_query import run_query
 from ksl.views.spans import spans_json
 from ksl.views.steps import steps_json
-from ksl.views.times import parse_rfc3339, rfc3339, rfc3339_or_none
+from ksl.views.times import moment_or_ago, rfc3339, rfc3339_or_none
 from ksl.views.values import JsonObject, items_of, value_of
 
 COUNTED = 10_000  # a list says how many runs there are up to here; beyond it nobody reads the figure
@@ -161,16 +160,9 @@ def _statuses(text: str) -> tuple[RunStatus, ...]:
 
 def _since_ms(text: str, now_ms: int) -> int:
     try:
-        return now_ms - round(parse_duration(text) * 1000)
-    except ValueError:
-        pass
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise BadRequest(
-            f'since: "{text}" is neither a stretch of time back from now, like "30m" or "2d", '
-            'nor a moment like "2026-11-21T12:00:00Z".'
-        ) from None
+        return moment_or_ago(text, now_ms)
+    except ValueError as error:
+        raise BadRequest(f"since: {error}.") from None
 
 
 async def _row_and_ends(store: Store, run_id: str) -> tuple[RunRow, Event | None, Event | None]:
