@@ -15,7 +15,7 @@ SECTIONS = ["## Why it arises", "## What state things are in", "## What to do"]
 def coded(kind: type[KslError] = KslError) -> Iterator[type[KslError]]:
     """Every class of the tree that has a code of its own. Tests and clients make further ones as they go."""
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             if "code" in vars(child):
                 yield child
             yield from coded(child)
@@ -27,6 +27,11 @@ CODED = sorted(coded(), key=lambda kind: kind.code)
 def test_no_two_errors_share_a_code() -> None:
     codes = [kind.code for kind in CODED]
     assert codes == sorted(set(codes))
+
+
+@pytest.mark.parametrize("kind", CODED, ids=lambda kind: kind.code)
+def test_an_error_is_found_in_the_room_of_errors_whatever_its_family(kind: type[KslError]) -> None:
+    assert getattr(errors, kind.__name__) is kind
 
 
 @pytest.mark.parametrize("kind", CODED, ids=lambda kind: kind.code)

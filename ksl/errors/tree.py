@@ -1,0 +1,43 @@
+"""The root of the tree, and the four kinds of error: what to do about it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AskPerson",
+    "FixCode",
+    "FixRequest",
+    "KslError",
+    "TryAgain",
+]
+
+
+class KslError(Exception):
+    """Anything ksl itself has to say. `str()` is the whole message, without the code."""
+
+    code: ClassVar[str] = "KSL000"
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+    def explain(self) -> str:
+        """The paragraph shown to a person: code, message, where to read more."""
+        return f"{self.code} {self}\nSee docs/errors/{self.code}.md"
+
+
+class FixCode(KslError):
+    """An author's code must change before this can work."""
+
+
+class FixRequest(KslError):
+    """The request, input or setting must change before this can work."""
+
+
+class TryAgain(KslError):
+    """The same request may succeed later."""
+
+
+class AskPerson(KslError):
+    """A person must look at the machine or at the run."""
