@@ -26,6 +26,7 @@ class Provider(msgspec.Struct, frozen=True):
 
     base_url: str
     api_key: str = ""  # "env:NAME" is looked up when it is needed
+    tool_choice: str = "required"  # or "named", where the server does not know "required"
 
 
 class Vendor(msgspec.Struct, frozen=True):
@@ -160,7 +161,14 @@ class Models:
         def make() -> Model:
             from ksl.agent.vendor import VendorModel
 
-            return VendorModel(kind, id, name=name, key=self.key(vendor), base_url=base_url)
+            return VendorModel(
+                kind,
+                id,
+                name=name,
+                key=self.key(vendor),
+                base_url=base_url,
+                names_tool=provider is not None and provider.tool_choice == "named",
+            )
 
         return await asyncio.to_thread(make)  # seconds of importing, which must not keep the loop
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx
@@ -36,25 +38,43 @@ from ksl.records.model_use import ModelUse
 
 Json = dict[str, Any]
 _TRY_AGAIN = (408, 409, 425, 429)
+_CANNOT_STREAM = (400, 404, 405, 415, 422, 501)  # or something else is wrong, and is said again
 # Tried again by the step's own policy, where each attempt is told of.
 _SETTINGS = ModelSettings(max_retries=0, timeout=600.0)
+_NAMED: ModelSettings = {
+    **_SETTINGS,
+    "extra_body": {"tool_choice": {"type": "function", "function": {"name": OUTPUT_TOOL}}},
+}
 
 
 class VendorModel:
-    def __init__(self, kind: str, id: str, *, name: str, key: str, base_url: str | None) -> None:
+    def __init__(
+        self, kind: str, id: str, *, name: str, key: str, base_url: str | None, names_tool: bool = False
+    ) -> None:
+        """`names_tool`: the server knows no `tool_choice` "required", but takes the name of a tool."""
         self._name = name
         self._kind = kind
+        self._names_tool = names_tool
         self._id = id
+        self._streams = True
         self._model = _make(kind, id, key=key, base_url=base_url)
 
     async def turn(self, question: Question) -> Reply:
         messages = ModelMessagesTypeAdapter.validate_python(_with_instructions(question))
         parameters = _parameters(question)
-        try:
-            if question.told is None:
-                response = await self._model.request(messages, _SETTINGS, parameters)
+        settings: ModelSettings = _SETTINGS
+        if self._names_tool and question.output is not None:
+            if question.tools:
+                parameters = replace(
+                    parameters, allow_text_output=True
+                )  # "auto": text is read as an answer, too
             else:
-                response = await self._streamed(messages, parameters, question)
+                settings = _NAMED
+        try:
+            if question.told is None or not self._streams:
+                response = await self._model.request(messages, settings, parameters)
+            else:
+                response = await self._streamed(messages, settings, parameters, question.told)
         except ModelAPIError as error:
             raise _told(error, self._name) from error
         except (UnexpectedModelBehavior, ValidationError, json.JSONDecodeError, httpx.HTTPError) as error:
@@ -71,16 +91,33 @@ class VendorModel:
                 await close()
 
     async def _streamed(
-        self, messages: list[ModelMessage], parameters: ModelRequestParameters, question: Question
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings,
+        parameters: ModelRequestParameters,
+        told: Callable[[str], None],
     ) -> ModelResponse:
-        assert question.told is not None
-        async with cast("Any", self._model.request_stream(messages, _SETTINGS, parameters)) as stream:
-            async for event in stream:
-                if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
-                    question.told(event.part.content)
-                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
-                    question.told(event.delta.content_delta)
-            return cast("ModelResponse", stream.get())
+        """A server that cannot stream is asked again as a whole, and from then on at once so."""
+        try:
+            async with cast("Any", self._model.request_stream(messages, settings, parameters)) as stream:
+                async for event in stream:
+                    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+                        told(event.part.content)
+                    elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+                        told(event.delta.content_delta)
+                response = cast("ModelResponse", stream.get())
+        except (ModelHTTPError, NotImplementedError) as error:
+            if isinstance(error, ModelHTTPError) and error.status_code not in _CANNOT_STREAM:
+                raise
+            whole = await self._model.request(messages, settings, parameters)
+            self._streams = False
+            return whole
+        if not (response.provider_details or {}).get("finish_reason"):
+            # A connection that is closed in the middle looks like an end to some clients.
+            raise ModelUnavailable(f"{self._name} broke off in the middle of its answer.")
+        if not response.usage.total_tokens:
+            self._streams = False  # or its use would never be counted
+        return response
 
     def _use(self, response: ModelResponse) -> ModelUse:
         return ModelUse(
@@ -105,11 +142,12 @@ def _make(kind: str, id: str, *, key: str, base_url: str | None) -> PydanticMode
             return GoogleModel(id, provider=GoogleProvider(api_key=key))
         case _:
             from openai import AsyncOpenAI
-            from pydantic_ai.models.openai import OpenAIChatModel
             from pydantic_ai.providers.openai import OpenAIProvider
 
+            from ksl.agent.chat_model import ChatModel
+
             client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0)
-            return OpenAIChatModel(id, provider=OpenAIProvider(openai_client=client))
+            return ChatModel(id, provider=OpenAIProvider(openai_client=client))
 
 
 def _with_instructions(question: Question) -> list[Json]:

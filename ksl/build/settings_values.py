@@ -140,7 +140,8 @@ def _providers(value: object) -> dict[str, dict[str, str]]:
         except ValueError:
             value = None
     wanted = (
-        'tables like [models.providers.local] with base_url = "http://127.0.0.1:8080/v1" and maybe api_key'
+        'tables like [models.providers.local] with base_url = "http://127.0.0.1:8080/v1", maybe api_key, and '
+        'tool_choice = "required" or "named"'
     )
     if not isinstance(value, dict):
         raise ValueError(wanted)
@@ -152,7 +153,8 @@ def _providers(value: object) -> dict[str, dict[str, str]]:
         texts = all(isinstance(each, str) for each in provider.values())
         if (
             not texts
-            or not set(provider) <= {"base_url", "api_key"}
+            or not set(provider) <= {"base_url", "api_key", "tool_choice"}
+            or provider.get("tool_choice", "required") not in ("required", "named")
             or not _is_base_url(provider.get("base_url", ""))
         ):
             raise ValueError(f"{wanted}; that of {name!r} does not fit")

@@ -244,10 +244,7 @@ def script_services() -> ScriptServices:
 def models_of(
     settings: Settings, env: Mapping[str, str], *, learn: Callable[[str, str], object] | None = None
 ) -> Models:
-    providers = {
-        name: Provider(base_url=given["base_url"], api_key=given.get("api_key", ""))
-        for name, given in settings.models.providers.items()
-    }
+    providers = {name: msgspec.convert(given, Provider) for name, given in settings.models.providers.items()}
     return Models(
         folder=settings.folder, default=settings.models.default, providers=providers, env=env, learn=learn
     )

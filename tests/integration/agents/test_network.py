@@ -72,6 +72,7 @@ async def test_tools_called_in_parallel_are_steps_and_their_results_go_back(
     asked = server.requests[1]["messages"]
     assert [message["role"] for message in asked] == ["system", "user", "assistant", "tool", "tool"]
     assert [(each["tool_call_id"], each["content"]) for each in asked[3:]] == [("c1", "a"), ("c2", "b")]
+    assert asked[2]["content"] == ""  # servers other than OpenAI's refuse null, and some that it is left out
     assert {tool["function"]["name"] for tool in server.requests[0]["tools"]} == {"echo", "other", "fail"}
 
 
@@ -92,6 +93,20 @@ async def test_a_structured_answer_is_one_of_a_union(world: World, server: ChatS
     assert (await world.run("tickets", "How?")).output is None
     done = await world.run("sorted-by-agent", "How?")
     assert done.output == {"kind": "question", "is": "Question"}
+
+
+async def test_a_server_that_cannot_require_a_tool_is_given_its_name(
+    world: World, server: ChatServer
+) -> None:
+    server.say = lambda body: output({"response": {"kind": "bug", "severity": 4}})
+    await world.load(AGENT, settings=server.settings + 'tool_choice = "named"\n')
+
+    assert (await world.run("tickets", "It burns.")).output == 4
+    assert server.requests[0]["tool_choice"] == {"type": "function", "function": {"name": "final_result"}}
+
+    server.say = lambda body: text('{"response": {"kind": "question", "about": null}}')
+    assert (await world.run("sorted-by-agent", "Why?")).output == {"kind": "question", "is": "Question"}
+    assert server.requests[1]["tool_choice"] == "auto"  # there are other tools that it may want first
 
 
 async def test_an_answer_that_does_not_fit_goes_back_to_the_model(world: World, server: ChatServer) -> None:
