@@ -26,6 +26,7 @@ from ksl.api.routes import (
     runs_in_bulk,
     streams,
     subscriptions,
+    system,
     triggers,
     upkeep,
     workflows,
@@ -78,6 +79,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         subscriptions,
         credentials,
         upkeep,
+        system,
         health,
         door,
     ):

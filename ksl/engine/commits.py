@@ -39,6 +39,8 @@ class Commits:
         change.stored, change.lost = done.stored, lost
         self._engine.store.append(change)
         await done.future
+        if change.run is not None:
+            self._engine.row_stored(change)
 
     async def on_loop(self, run: Run, act: Callable[[Done], None]) -> None:
         """Runs `act` as a plain callback, where a body may be drained, and waits for its commit."""

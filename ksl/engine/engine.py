@@ -101,6 +101,7 @@ class Engine:
         self.on_end: Callable[[str], None] | None = None
         self.on_let_in: Callable[[str], None] | None = None
         # A change was not stored; the run's id where it is to go on.
+        self.on_row: Callable[[Change], None] | None = None  # a run's row changed, and that is stored
         self.on_loss: Callable[[str | None, KslError], None] | None = None
         self._slots = slots
         self._timers = timers
@@ -295,7 +296,9 @@ class Engine:
         seq = await self.store.newest_seq(row.run_id) + 1
         event = Event(row.run_id, seq, "run_held", None, self.clock.now_ms(), data, None, Meta())
         held = replace(row, status=RunStatus.HELD, seq=seq, waiting_on=None)
-        self.store.append(Change(run_id=row.run_id, events=[event], run=held))
+        change = Change(run_id=row.run_id, events=[event], run=held)
+        change.stored = lambda: self.row_stored(change)
+        self.store.append(change)
         await self.store.flush()
 
     # Inside.
@@ -366,6 +369,10 @@ class Engine:
             if run.is_idle and not any(timer.due_ms < near_ms for timer in moments.armed(run)):
                 del self.live[run_id]
                 run.evict()
+    def row_stored(self, change: Change) -> None:
+        if self.on_row is not None:
+            self.on_row(change)
+
                 surplus -= 1
             else:
                 self.live.move_to_end(run_id)

@@ -74,6 +74,10 @@ class Host(Protocol):
         """Stores a turn, and tells the run after the commit."""
         ...
 
+    def row_stored(self, change: Change) -> None:
+        """A turn that changed the run's row is stored."""
+        ...
+
     def lost_turn(self, run: Run, change: Change, error: KslError) -> None:
         """A turn was not stored: what is in memory is ahead of the log, so it goes."""
         ...

@@ -226,6 +226,8 @@ class Run:
         if change.events:
             self.stored_seq = change.events[-1].seq
         if self.blocked:
+        if change.run is not None:
+            self.host.row_stored(change)
             performing.issue_stored(self)
 
     def on_lost(self, change: Change, error: KslError, /) -> None:

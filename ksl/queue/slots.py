@@ -17,6 +17,7 @@ class Wanted(msgspec.Struct):
     workflow: str
     limit: int | None  # of this workflow's runs at once
     granted: Callable[[], None]
+    since_s: float = 0.0  # by the loop's clock, from when it had to wait
 
 
 class Slots:
@@ -41,6 +42,12 @@ class Slots:
         return len(self._waiting) + len(self._called) + sum(map(len, self._parked.values()))
 
     @property
+    def oldest_wait_s(self) -> float | None:
+        """How long the run has waited that waits for a slot longest."""
+        first = [line[0].since_s for line in (self._waiting, self._called, *self._parked.values()) if line]
+        return self._loop.time() - min(first) if first else None
+
+    @property
     def is_granting(self) -> bool:
         """A slot is free, and goes to whoever is next before long."""
         return self._granting
@@ -52,6 +59,7 @@ class Slots:
             return
         wanted = Wanted(run_id, workflow, limit, granted)
         if self._waiting or self._called or len(self._held) >= self._most:
+            wanted.since_s = self._loop.time()
             self._waiting.append(wanted)
         else:
             self._offer(wanted)
@@ -107,6 +115,7 @@ class Slots:
         used = self._used.get(wanted.workflow, 0)
         # Those called before it have a claim on the room that is left.
         if wanted.limit is not None and used + self._called_of.get(wanted.workflow, 0) >= wanted.limit:
+            wanted.since_s = wanted.since_s or self._loop.time()
             self._parked.setdefault(wanted.workflow, deque()).append(wanted)
             return
         self._used[wanted.workflow] = used + 1

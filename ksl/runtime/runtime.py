@@ -21,7 +21,7 @@ from ksl.define.poll import PollSource
 from ksl.define.prompting import prompt_workflow
 from ksl.define.seam import outside
 from ksl.define.webhook import WebhookSource
-from ksl.engine import guards
+from ksl.engine import guards, outcomes
 from ksl.engine.answering import Answering
 from ksl.engine.clock import SystemClock
 from ksl.engine.commits import Commits
@@ -29,6 +29,7 @@ from ksl.engine.engine import Engine
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Line
 from ksl.engine.mending import Mending
+from ksl.engine.server_log import ServerLog
 from ksl.engine.starting import Started, Starting
 from ksl.engine.strict_json import check
 from ksl.engine.tokens import TokenKeys
@@ -73,6 +74,7 @@ class Figures(msgspec.Struct, frozen=True):
     slots_used: int
     queue_depth: int
     steps_in_flight: int
+    oldest_wait_s: float | None  # of those that wait for a slot
     timers_in_window: int
     loop_lag_seconds: float
 
@@ -99,6 +101,7 @@ class Runtime:
         credentials: CredentialSource | None = None,
         redactor: Redactor | None = None,
     ) -> None:
+        log: ServerLog | None = None,
         self.folder = folder
         self.settings = settings
         project.with_prompts()
@@ -118,6 +121,9 @@ class Runtime:
         self._credentials: CredentialSource = credentials or vault or NoVault()
         self.redactor = redactor or Redactor()
         self._slots = Slots(settings.queue.concurrency)
+        self.speech = Speech(self.redactor, clock.now_ms)
+        self.log = log or ServerLog(self.redactor, boot=boot)
+        self.began_ms = clock.now_ms()
         self._timers = TimerLoop(store=store, clock=clock, due=self._timer_due)
         self.engine = Engine(
             project=project,
@@ -180,6 +186,7 @@ class Runtime:
         new_id: Callable[[], str] | None = None,
         redactor: Redactor | None = None,
     ) -> Runtime:
+        log: ServerLog | None = None,
         """`serve`: recovers every unfinished run; otherwise only runs started or touched here are advanced.
 
         Errors: FolderHeld when another process holds the data folder longer than `wait_s`; StoreUnopenable,
@@ -200,6 +207,9 @@ class Runtime:
         redactor = redactor or Redactor()
         clock = clock or SystemClock()
         try:
+        log = log or ServerLog(redactor, boot=boot)
+        if serve:
+            log.listen()
             vault = make_vault(
                 settings, project.credentials, store.credentials, redactor=redactor, now_ms=clock.now_ms
             )
@@ -220,6 +230,7 @@ class Runtime:
                 vault=vault,
                 redactor=redactor,
             )
+                log=log,
             await runtime.triggers.standing.load()
             if serve:
                 runtime.unfit = await hold_unfit(runtime.engine)
@@ -229,6 +240,7 @@ class Runtime:
             return runtime
         except BaseException:
             await store.close()
+            log.close()
             lock.release()
             raise
 
@@ -259,6 +271,7 @@ class Runtime:
         await self.store.close()
         if self._lock is not None:
             self._lock.release()
+        self.log.close()
 
     def stop_now(self) -> None:
         """No more draining: what is in flight is cut off, and runs again after the next start."""
@@ -472,6 +485,7 @@ class Runtime:
             queue_depth=self._slots.depth,
             steps_in_flight=self.engine.attempts.count,
             timers_in_window=self._timers.armed,
+            oldest_wait_s=self._slots.oldest_wait_s,
             loop_lag_seconds=self._watchdog.lag_s,
         )
 
@@ -489,6 +503,7 @@ class Runtime:
         if self._serve:
             self._advancing.spawn(self._retention.run())
             if self._telemetry is not None:
+            self.engine.on_row = outcomes.tell
                 self._advancing.spawn(self._telemetry.run())
             self._sources = [asyncio.create_task(loop.run()) for loop in (self.cron, self.polls)]
         self._watchdog.start()

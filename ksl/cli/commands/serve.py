@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import secrets
 import signal
 import socket
 import time
@@ -23,6 +24,7 @@ from ksl.cli.redaction import REDACTOR
 from ksl.cli.serving_token import adopt_token, refuse_open_door
 from ksl.cli.stderr_log import log_to_stderr
 from ksl.define.duration import format_duration
+from ksl.engine.server_log import ServerLog
 from ksl.errors import FolderHeld
 from ksl.log.lock import FolderLock, read_holder
 
@@ -65,30 +67,45 @@ def command(
     with log_to_stderr(), discovered(settings) as project:
         if not keep_going:
             project.raise_if_broken()
-        elif broken := [*project.failures, *project.duplicates]:
-            narrate("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
-        _tell_of_rules(project)
-        _tell_of_open_sources(settings, project)
+        said = _Said()
+        if broken := [*project.failures, *project.duplicates]:
+            said.warn("Serving without:" + "".join(f"\n  {failure}" for failure in broken))
+        _tell_of_rules(project, said)
+        _tell_of_open_sources(settings, project, said)
         sock = _bound(settings)
-        ctx.exit(asyncio.run(_serve(settings, project, sock, drain_s=drain)))
+        ctx.exit(asyncio.run(_serve(settings, project, sock, said, drain_s=drain)))
 
 
-def _tell_of_rules(project: Project) -> None:
+class _Said:
+    """What the server tells of itself: on stderr for people, and among the lines of its log."""
+
+    def __init__(self) -> None:
+        self.log = ServerLog(REDACTOR, boot=secrets.token_hex(4))
+
+    def tell(self, text: str, *, level: str = "info") -> None:
+        narrate(text)
+        self.log.tell(text, level=level)
+
+    def warn(self, text: str) -> None:
+        self.tell(text, level="warning")
+
+
+def _tell_of_rules(project: Project, said: _Said) -> None:
     """What breaks a rule, and which workflows start no runs for it."""
     from ksl.build.rules.enforce import enforce
     from ksl.build.rules.report import as_text
 
     for diagnostic in enforce(project):
-        narrate(as_text(diagnostic))
+        said.warn(as_text(diagnostic))
     if project.broken:
         slugs = ", ".join(sorted(project.broken))
-        narrate(
+        said.warn(
             f"Until this is right, no runs of these workflows start, and unfinished ones are held: {slugs}. "
             "After that, `ksl runs retry --status held` lets them go on."
         )
 
 
-def _tell_of_open_sources(settings: Settings, project: Project) -> None:
+def _tell_of_open_sources(settings: Settings, project: Project, said: _Said) -> None:
     """Webhooks that anybody can fire, where others than this machine reach the server."""
     from ksl.build.config import is_loopback
     from ksl.define.webhook import WebhookSource
@@ -96,27 +113,29 @@ def _tell_of_open_sources(settings: Settings, project: Project) -> None:
     sources = project.triggers.values()
     open_to_all = [each.slug for each in sources if isinstance(each, WebhookSource) and each.verify is None]
     if open_to_all and (settings.server.public_url or not is_loopback(settings.server.host)):
-        narrate(
+        said.warn(
             f"Whoever reaches this server can start runs by {', '.join(sorted(open_to_all))}: these sources verify "
             "nothing. Give them verify=, see docs/guide/verification.md."
         )
 
 
-async def _serve(settings: Settings, project: Project, sock: socket.socket, *, drain_s: float) -> int:
+async def _serve(
+    settings: Settings, project: Project, sock: socket.socket, said: _Said, *, drain_s: float
+) -> int:
     from ksl.api.server import serve as answer_http
 
     began = time.monotonic()
-    _tell_of_the_clock(settings)
+    _tell_of_the_clock(settings, said)
     try:
-        runtime = await _opened(settings, project)
+        runtime = await _opened(settings, project, said.log)
     except BaseException:
         sock.close()
         raise
-    stopping = _Stopping(runtime, drain_s)
+    stopping = _Stopping(runtime, said, drain_s)
     try:
         adopt_token(runtime)
         if runtime.unfit:
-            narrate(
+            said.warn(
                 f"{count(runtime.unfit, 'run')} that waited no longer fit the code: held, as the log above says. "
                 "`ksl build --runs` tells which edit did it; with the old code back, "
                 "`ksl runs retry --status held` lets them go on."
@@ -128,7 +147,7 @@ async def _serve(settings: Settings, project: Project, sock: socket.socket, *, d
             runtime.announce(url)
             took = format_duration(round(time.monotonic() - began, 2))
             sources = f", {count(len(project.triggers), 'trigger')}" if project.triggers else ""
-            narrate(
+            said.tell(
                 f"ksl serves {settings.project.name} at {url}: {count(len(project.workflows), 'workflow')}{sources}, "
                 f"{count(unfinished, 'unfinished run')} recovered, ready in {took}."
             )
@@ -151,12 +170,13 @@ async def _serve(settings: Settings, project: Project, sock: socket.socket, *, d
 class _Stopping:
     """What the signals have said so far."""
 
-    def __init__(self, runtime: Runtime, drain_s: float) -> None:
+    def __init__(self, runtime: Runtime, said: _Said, drain_s: float) -> None:
         self.asked = asyncio.Event()
         self.at_once = False
         self.exit_code = exits.DONE
         self.answering: asyncio.Task[None] | None = None
         self._runtime = runtime
+        self._said = said
         self._drain_s = drain_s
         self._until = 0.0
         loop = asyncio.get_running_loop()
@@ -173,20 +193,24 @@ class _Stopping:
             self._until = time.monotonic() + self._drain_s
             if self._runtime.figures().steps_in_flight:
                 drain = format_duration(self._drain_s)
-                narrate(f"{number.name}: no new work; steps in flight have {drain}. Once more stops at once.")
+                self._said.tell(
+                    f"{number.name}: no new work; steps in flight have {drain}. Once more stops at once."
+                )
             else:
-                narrate(f"{number.name}: stopping.")
+                self._said.tell(f"{number.name}: stopping.")
             return
         if not self.at_once:
             self.at_once = True
             self.exit_code = 128 + number
-            narrate(f"{number.name} again: stopping at once. What was cut off runs again at the next start.")
+            self._said.warn(
+                f"{number.name} again: stopping at once. What was cut off runs again at the next start."
+            )
             self._runtime.stop_now()
             if self.answering is not None:
                 self.answering.cancel()
 
 
-async def _opened(settings: Settings, project: Project) -> Runtime:
+async def _opened(settings: Settings, project: Project, log: ServerLog) -> Runtime:
     """A server that has the folder is final; a command that has it is waited for, as it will end."""
     from ksl.runtime import Runtime
 
@@ -194,7 +218,7 @@ async def _opened(settings: Settings, project: Project) -> Runtime:
     while True:
         try:
             return await Runtime.open(
-                settings.folder, settings, project=project, serve=True, redactor=REDACTOR
+                settings.folder, settings, project=project, serve=True, redactor=REDACTOR, log=log
             )
         except FolderHeld:
             holder = read_holder(settings.data_folder)
@@ -203,11 +227,11 @@ async def _opened(settings: Settings, project: Project) -> Runtime:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def _tell_of_the_clock(settings: Settings) -> None:
+def _tell_of_the_clock(settings: Settings, said: _Said) -> None:
     """Before the store is opened, which writes to it."""
     behind_s = clock_behind_s(settings.data_folder, now_s=time.time())
     if behind_s > CLOCK_SLACK_S:
-        narrate(
+        said.warn(
             f"The clock was set back, or is wrong: the database was written {format_duration(round(behind_s))} after "
             "what it says now. Runs that sleep wake no earlier than their moment by this clock."
         )

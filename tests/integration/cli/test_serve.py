@@ -337,3 +337,36 @@ def test_a_store_that_fails_ends_the_server_with_exit_5_and_says_so(project: Pat
     assert (refused.exit_code, refused.stdout) == (5, "")
     assert server.end() == 5
     assert "KSL502" in "".join(server.said)
+
+
+def test_what_becomes_of_runs_is_logged_and_kept_to_be_read(project: Path, start: Start):
+    server = start("serve")
+    url = server.url
+    token = (project / ".ksl" / "token").read_text().strip()
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30
+    ) as client:
+        run_ids: list[str] = []
+        for verb in ("cancel", "pause"):
+            run_id: str = client.post("/workflows/approval").json()["run_id"]
+            while client.get(f"/runs/{run_id}").json()["status"] != "waiting":
+                time.sleep(0.02)
+            assert client.post(f"/runs/{run_id}/{verb}", json={"reason": "not now"}).status_code == 202
+            run_ids.append(run_id)
+        assert server.until(rf'"level": "info", "message": "run {run_ids[0]} of approval was cancelled"')
+        assert server.until(rf'"message": "run {run_ids[1]} of approval is held: Paused: not now"')
+        kept = [line["message"] for line in client.get("/log").json()["lines"]]
+    assert kept[0].startswith("ksl serves ")
+    assert [text for text in kept if text.startswith("run ")] == [
+        f"run {run_ids[0]} of approval was cancelled",
+        f"run {run_ids[1]} of approval is held: Paused: not now",
+    ]
+
+
+def test_every_beginning_and_end_is_logged_where_everything_is(project: Path, start: Start):
+    server = start("serve", KSL_DEBUG="1")
+    assert server.url
+    done = ksl(project, "workflows", "run", "slow", "--input", "0")
+    assert done.exit_code == 0, done.output
+    assert server.until(r'"level": "debug", "message": "run \w+ of slow began"')
+    assert server.until(r'"level": "debug", "message": "run \w+ of slow succeeded"')

@@ -150,3 +150,22 @@ async def _served(most: int, runs: list[tuple[str, int | None]], rng: Random) ->
         if limit is not None:
             numbers = [int(run[1:]) for run in line.granted if run[0] == workflow]
             assert numbers == sorted(numbers)
+
+
+async def test_the_longest_wait_is_that_of_whoever_waits_longest_wherever_it_waits() -> None:
+    line = Line(2)
+    line.want("a", "one", 1)
+    assert line.slots.oldest_wait_s is None
+    line.want("b", "one", 1)  # at its workflow's own limit
+    await asyncio.sleep(0.002)
+    line.want("c")
+    line.want("d")  # at the limit of all
+    b = line.slots.oldest_wait_s
+    assert b is not None
+    assert b >= 0.001
+    await line.release("a")
+    assert line.granted == ["a", "c", "b"]
+    d = line.slots.oldest_wait_s
+    assert d is not None
+    await line.release("b", "c")
+    assert line.slots.oldest_wait_s is None
