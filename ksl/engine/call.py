@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Callable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ksl.engine.loop import RunFuture, RunLoop, RunTask
 
@@ -86,6 +86,16 @@ class Call(RunFuture):
         if cancelled and self.asked:
             self.run.forget(self)
         return cancelled
+
+    if not TYPE_CHECKING:  # to a type checker a call has what is written above and no more
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{name!r} is looked for on the call of step {self.id}, not on its result: write `await` before "
+                f"the call at {self.line}",
+                name=name,
+                obj=self,
+            )
 
     @property
     def line(self) -> str:

@@ -8,11 +8,18 @@ from ksl.build.rules.diagnostic import Finding
 from ksl.build.rules.reading import Reading
 from ksl.build.rules.rule import Rule
 
+# Builtins that look at a value: given the call in its place, they would look at the call.
+_READERS: tuple[object, ...] = (
+    all, any, bool, dict, enumerate, float, int, len, list, max, min, print, range, repr, reversed, round, set,
+    sorted, str, sum, tuple, zip,
+)  # fmt: skip
+
 
 class NeverAwaited(Rule):
     """Calling a step only prepares it. Without an `await` it never runs, and Python does not say so.
 
-    A call that is kept under a name counts as awaited when the name is read later in the function.
+    A call that is kept under a name counts as awaited when the name is read later in the function, but for where
+    its result is meant: `for each in name`, `name.field`, `len(name)`.
     """
 
     code = "KSL003"
@@ -55,6 +62,7 @@ async def greet(name: str) -> None:
 
     def _is_used(self, file: Reading, call: ast.Call) -> bool:
         node: ast.AST = call
+        alone = True  # and not one of several in a list
         for parent in file.above(call):
             match parent:
                 case ast.Await():
@@ -64,17 +72,16 @@ async def greet(name: str) -> None:
                 case ast.BoolOp() if node is not parent.values[-1]:
                     return False
                 case ast.NamedExpr(target=target):
-                    if self._is_read(file, target.id, call):
+                    if self._is_read(file, target.id, call, alone=alone):
                         return True
-                case (
-                    ast.IfExp() | ast.BoolOp() | ast.Tuple() | ast.List() | ast.Set() | ast.Dict()
-                    | ast.Starred()
-                ):  # fmt: skip
+                case ast.IfExp() | ast.BoolOp():
                     pass
+                case ast.Tuple() | ast.List() | ast.Set() | ast.Dict() | ast.Starred():
+                    alone = False
                 case ast.Assign(targets=targets, value=value):
-                    return self._assigned(file, call, targets, value)
+                    return self._assigned(file, call, targets, value, alone=alone)
                 case ast.AnnAssign(target=target):
-                    return self._assigned(file, call, [target], node)
+                    return self._assigned(file, call, [target], node, alone=alone)
                 case ast.Return():
                     # A plain function may hand the call to who awaits it.
                     return isinstance(file.function(call), ast.FunctionDef)
@@ -85,7 +92,9 @@ async def greet(name: str) -> None:
             node = parent
         return False
 
-    def _assigned(self, file: Reading, call: ast.Call, targets: list[ast.expr], value: ast.AST) -> bool:
+    def _assigned(
+        self, file: Reading, call: ast.Call, targets: list[ast.expr], value: ast.AST, *, alone: bool
+    ) -> bool:
         for target in targets:
             names = [each.id for each in ast.walk(target) if isinstance(each, ast.Name)]
             match target, value:
@@ -95,20 +104,37 @@ async def greet(name: str) -> None:
                         for part, each in zip(parts, values, strict=True)
                         if isinstance(part, ast.Name) and call in ast.walk(each)
                     ]
+                    alone = call in values
                 case ((ast.Attribute() | ast.Subscript()), _):
                     return True
                 case _:
                     pass
-            if any(self._is_read(file, name, call) for name in names):
+            if any(self._is_read(file, name, call, alone=alone) for name in names):
                 return True
         return False
 
-    def _is_read(self, file: Reading, name: str, call: ast.Call) -> bool:
+    def _is_read(self, file: Reading, name: str, call: ast.Call, *, alone: bool) -> bool:
         for load in loads(file, name, around=call):
             parent = file.parents[load]
-            if not isinstance(parent, ast.Attribute | ast.FormattedValue | ast.Compare):
-                return True
-            # What `ctx.hook` answers has a token and a URL, which are all that is wanted sometimes.
-            if isinstance(call.func, ast.Attribute) and call.func.attr == "hook":
+            if isinstance(parent, ast.Attribute | ast.FormattedValue | ast.Compare):
+                # What `ctx.hook` answers has a token and a URL, which are all that is wanted sometimes.
+                if isinstance(call.func, ast.Attribute) and call.func.attr == "hook":
+                    return True
+            elif not alone or not self._means_result(file, load, parent):
                 return True
         return False
+
+    def _means_result(self, file: Reading, load: ast.Name, parent: ast.AST) -> bool:
+        match parent:
+            case ast.For(iter=read) | ast.AsyncFor(iter=read) | ast.comprehension(iter=read):
+                return read is load
+            case ast.Subscript(value=read):
+                return read is load
+            case ast.If(test=read) | ast.While(test=read) | ast.IfExp(test=read) | ast.Assert(test=read):
+                return read is load
+            case ast.BinOp() | ast.UnaryOp():
+                return True
+            case ast.Call(func=func):
+                return load is not func and any(file.resolve(func) is each for each in _READERS)
+            case _:
+                return False

@@ -21,6 +21,22 @@ async def w() -> Any:
     assert said[0].endswith("main.py:8 and never awaited, so it did not run")
 
 
+async def test_a_field_of_a_step_that_was_not_awaited_is_missed_in_our_words(world: World) -> None:
+    await world.load("""
+@workflow(retry=Retry(attempts=1))
+async def w() -> Any:
+    said = echo.run("x")
+    return said.text
+""")
+    run = await world.run()
+    assert run.status == "failed"
+    assert run.error["type"] == "AttributeError"
+    assert run.error["message"].startswith(
+        "'text' is looked for on the call of step echo#0, not on its result: write `await` before the call at "
+    )
+    assert run.error["message"].endswith("main.py:8")
+
+
 async def test_io_that_a_library_wraps_in_a_group_is_refused_in_our_words(world: World) -> None:
     await world.load("""
 import socket
