@@ -12,6 +12,7 @@ from ksl.agent.models import Models
 
 if TYPE_CHECKING:
     from ksl.agent.tool_set import ToolSet
+    from ksl.define.action import ActionContext
     from ksl.define.agent import Agent
     from ksl.define.budget import Budget
 
@@ -54,6 +55,15 @@ class Services(Protocol):
         """
         ...
 
-    def run_workflow(self, slug: str, input: bytes, *, key: str) -> Awaitable[Any]:
-        """A run of its own, found again by its key, and its output. Errors: ToolCannotWait, ToolFailed."""
+    def telling(
+        self, run_id: str, step: str, session_id: str | None, attempt: int
+    ) -> AbstractContextManager[Telling]:
+        """Takes what the model says in an attempt at a turn, for as long as that is under way."""
+        ...
+
+    def run_workflow(self, slug: str, input: bytes, context: ActionContext) -> Awaitable[Any]:
+        """A run of its own, found again by the step's idempotency key, and its output.
+
+        Errors: ToolCannotWait, ToolError.
+        """
         ...

@@ -178,7 +178,7 @@ class _RunWorkflow(Action[..., Any]):
 
     async def _run(self, input: Any, context: ActionContext) -> Any:
         services = await services_of(context)
-        return await services.run_workflow(self.slug, msgspec.json.encode(input), key=context.idempotency_key)
+        return await services.run_workflow(self.slug, msgspec.json.encode(input), context)
 
 
 async def run_workflow(input: Any, ctx: ActionContext) -> Any:

@@ -19,7 +19,8 @@ from ksl.engine.halt import Halt
 from ksl.engine.ids import Scope, step_id
 from ksl.engine.inside import InsideCall, start_inside
 from ksl.engine.loop import RunLoop, RunTask
-from ksl.errors import InvalidOutput, PayloadTooLarge, ToolCannotWait, UnknownSite
+from ksl.engine.tool_run import raise_if_tool
+from ksl.errors import InvalidOutput, PayloadTooLarge, UnknownSite
 
 if TYPE_CHECKING:
     from ksl.build.sites import SiteTable
@@ -132,7 +133,7 @@ class Body:
     def sleep(self, wanted: float | datetime, frame: FrameType) -> Awaitable[None]:
         if self.halted:
             return self.stand_still()
-        self._raise_if_tool("ctx.sleep")
+        self.raise_if_tool("ctx.sleep")
         id = step_id(self._loop, frame, "sleep", "ctx.sleep")
         moment = isinstance(wanted, datetime)
         data = msgspec.json.encode({"until": wanted.astimezone(UTC)} if moment else {"seconds": wanted})
@@ -147,7 +148,7 @@ class Body:
         if self.halted:
             self.stand_still()
             return HookOfRun(self, "", "", "")
-        self._raise_if_tool("ctx.hook")
+        self.raise_if_tool("ctx.hook")
         return self.hook_step(step_id(self._loop, frame, "hook", "ctx.hook"), spec)
 
     def hook_step(self, id: str, spec: HookSpec) -> HookOfRun:
@@ -167,13 +168,9 @@ class Body:
         except Halt:
             return self.stand_still()
 
-    def _raise_if_tool(self, what: str) -> None:
-        if self._info.trigger == "agent":
-            raise ToolCannotWait(
-                f"run {self.run_id} was started as a tool of an agent, and its body called {what}. Such a run cannot "
-                "wait, since the model's turn waits for it. Put the wait into the workflow that prompts the agent, or "
-                "use requires_approval(...) for a person's answer."
-            )
+    def raise_if_tool(self, what: str) -> None:
+        """Errors: ToolCannotWait."""
+        raise_if_tool(self._info.trigger, self.run_id, what)
 
     def stand_still(self) -> Awaitable[Any]:
         """Raises Halt. A body that catches it again and again gets what never comes instead: it would spin inside

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -100,8 +101,8 @@ class Engine:
         self.live: OrderedDict[str, Run] = OrderedDict()
         self.on_end: Callable[[str], None] | None = None
         self.on_let_in: Callable[[str], None] | None = None
-        # A change was not stored; the run's id where it is to go on.
         self.on_row: Callable[[Change], None] | None = None  # a run's row changed, and that is stored
+        # A change was not stored; the run's id where it is to go on.
         self.on_loss: Callable[[str | None, KslError], None] | None = None
         self._slots = slots
         self._timers = timers
@@ -111,6 +112,8 @@ class Engine:
         self.loading = Loading(self)
         self.overdue = Overdue(self)
         self._trimming = False
+        # Steps in flight that wait for another run, with the run in memory that counts them.
+        self._waiting: dict[tuple[str, str], Run | None] = {}
         self.stopping = False
 
     # Runs in and out of memory.
@@ -218,7 +221,11 @@ class Engine:
         if result is not None:
             self._loop.call_soon(done, result)
             return True
-        return self.attempts.adopt(run.run_id, call, done)
+        adopted = self.attempts.adopt(run.run_id, call, done)
+        if adopted and (run.run_id, call.id) in self._waiting:
+            self._waiting[run.run_id, call.id] = run
+            run.waiting += 1
+        return adopted
 
     def _attempt_done(self, run: Run, call: Call, result: Result) -> None:
         # As `post` does, with fewer calls: this is the hot path.
@@ -232,6 +239,7 @@ class Engine:
             self.leave_if_paused(run)
 
     def abandon(self, run: Run, call: Call) -> None:
+        self._waits_no_more(run.run_id, call.id)
         self.attempts.cancel(run.run_id, call.id)
 
     def want_slot(self, run: Run, granted: Callable[[], None]) -> None:
@@ -240,6 +248,29 @@ class Engine:
             self.guard(run, granted)
 
         self._slots.want(run.run_id, run.workflow.slug, run.workflow.concurrency, take)
+
+    @contextmanager
+    def waiting(self, run_id: str, step: str) -> Generator[None]:
+        """Around an attempt that does nothing but wait for another run. A run that has no other in flight gives its
+        slot back: the one it waits for may need it."""
+        run = self._waiting[run_id, step] = self.live.get(run_id)
+        if run is not None:
+            run.waiting += 1
+            if run.has_slot and run.active == run.waiting:
+                self.release_slot(run)
+        try:
+            yield
+        finally:
+            self._waits_no_more(run_id, step)
+
+    def stop_waiting(self) -> None:
+        """At the end of the process: a step that waits for another run would keep it for as long as it may."""
+        for key in list(self._waiting):
+            self.attempts.cancel(*key)
+
+    def _waits_no_more(self, run_id: str, step: str) -> None:
+        if (run := self._waiting.pop((run_id, step), None)) is not None:
+            run.waiting -= 1
 
     def release_slot(self, run: Run) -> None:
         run.has_slot = False
@@ -338,6 +369,10 @@ class Engine:
     def _keep(self, attempt: Attempt, result: Result) -> None:
         self.unstored.keep(attempt.run_id, attempt.step, attempt.action.slug, attempt.input, result)
 
+    def row_stored(self, change: Change) -> None:
+        if self.on_row is not None:
+            self.on_row(change)
+
     def lost_turn(self, run: Run, change: Change, error: KslError) -> None:
         passes = isinstance(error, TryAgain) and not self.stopping
         if passes:
@@ -369,10 +404,6 @@ class Engine:
             if run.is_idle and not any(timer.due_ms < near_ms for timer in moments.armed(run)):
                 del self.live[run_id]
                 run.evict()
-    def row_stored(self, change: Change) -> None:
-        if self.on_row is not None:
-            self.on_row(change)
-
                 surplus -= 1
             else:
                 self.live.move_to_end(run_id)

@@ -87,6 +87,7 @@ class InsideSteps:
         return self._body.inside_step(self._id(key), slug, input, decode, body, call.code, call.lasti)
 
     def hook(self, spec: HookSpec, *, key: str) -> HookOfRun:
+        self._body.raise_if_tool(f"requires_approval(...), for {spec.name}")
         return self._body.hook_step(self._id(key), spec)
 
     def now(self) -> datetime:

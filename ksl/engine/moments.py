@@ -17,6 +17,7 @@ import msgspec
 from ksl.engine import mismatch
 from ksl.engine.halt import Halt
 from ksl.engine.loop import RunTask
+from ksl.engine.tool_run import raise_if_tool
 from ksl.records import EventType, Meta, RunStatus, TimerKind, TimerRow
 from ksl.records.moment import from_rfc3339, rfc3339
 
@@ -90,6 +91,7 @@ def timer_wanted(run: Run, handle: RunTimer, delay_s: float) -> None:
     if delay_s <= 0:
         loop.ripen(handle)
         return
+    raise_if_tool(run.row.trigger, run.run_id, "asyncio.sleep or a timeout of asyncio's")
     task = asyncio.current_task(loop)  # pyright: ignore[reportArgumentType]
     scope, place = (task.scope, task.place) if isinstance(task, RunTask) else (run.scope, "")
     step = scope.next_id("timer", place)

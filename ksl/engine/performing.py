@@ -46,8 +46,9 @@ def _wait_in_line(run: Run, calls: list[Call]) -> None:
 def _admitted(run: Run) -> None:
     calls, run.in_line = run.in_line, []
     _perform_all(run, calls)
-    if run.active == 0 and run.has_slot:
-        run.host.release_slot(run)  # the body gave up on them while they were in line
+    if run.active == run.waiting and run.has_slot:
+        # The body gave up on them while they were in line, or they wait for other runs since before.
+        run.host.release_slot(run)
 
 
 def _perform_all(run: Run, calls: list[Call]) -> None:

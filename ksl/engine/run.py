@@ -51,8 +51,8 @@ class Run:
         "blocked", "body", "cancel_requested", "caught_up", "change", "cursor", "evicting", "fired_timer",
         "halted", "has_slot", "history", "hooks", "host", "in_line", "input", "loaded_seq", "log", "loop",
         "made", "main", "now_ms", "paused", "position", "replaying", "ripe", "row", "run_id", "run_timer",
-        "scope", "seq", "sleeps", "steps_asked", "stored_seq", "tables", "timed_out", "timers", "wanted",
-        "workflow",
+        "scope", "seq", "sleeps", "steps_asked", "stored_seq", "tables", "timed_out", "timers", "waiting",
+        "wanted", "workflow",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +100,7 @@ class Run:
         self.loaded_seq = row.seq
         self.fired_timer: str | None = None  # the newest one
         self.has_slot = False
+        self.waiting = 0  # of its active actions: those that do nothing but wait for another run
         self.tables = tables
         self.body: Body | None = None
         self.cursor = 0
@@ -311,7 +312,7 @@ class Run:
         self.flush()
         if self.wanted:
             performing.issue_wanted(self)
-        elif self.active == 0 and self.has_slot:
+        elif self.active == self.waiting and self.has_slot:
             self.host.release_slot(self)
 
     def flush(self) -> None:

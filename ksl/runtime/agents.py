@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,7 @@ from ksl.runtime.spending import Spending
 
 if TYPE_CHECKING:
     from ksl.build.config import Settings
+    from ksl.define.action import ActionContext
     from ksl.define.agent import Agent
     from ksl.define.budget import Budget
     from ksl.engine.host import Clock
@@ -98,15 +100,21 @@ class AgentServices:
     ) -> None:
         await self._spending.check(agent_budget, run_id=run_id, step=step, prompt=prompt)
 
-    async def run_workflow(self, slug: str, input: bytes, *, key: str) -> Any:
-        key = f"tool-{hashlib.sha256(key.encode()).hexdigest()[:40]}"
+    def telling(
+        self, run_id: str, step: str, session_id: str | None, attempt: int
+    ) -> AbstractContextManager[Telling]:
+        return self._runtime.speech.telling(run_id, step, session_id, attempt)
+
+    async def run_workflow(self, slug: str, input: bytes, context: ActionContext) -> Any:
+        key = f"tool-{hashlib.sha256(context.idempotency_key.encode()).hexdigest()[:40]}"
         started = await self._runtime.start(slug, input, trigger="agent", idempotency_key=key, by="agent")
         run_id = started.run.run_id
         task = asyncio.current_task()
         assert task is not None
         self.waiting.add(task)
         try:
-            row = await self._runtime.settled(run_id, timeout_s=None)
+            with self._runtime.engine.waiting(context.run_id, context.step_id):
+                row = await self._runtime.settled(run_id, timeout_s=None)
         except asyncio.CancelledError:
             if not self._runtime.engine.stopping:
                 self._runtime.give_up(run_id)
@@ -225,7 +233,12 @@ class ScriptServices:
     ) -> None:
         return None
 
-    async def run_workflow(self, slug: str, input: bytes, *, key: str) -> Any:
+    def telling(
+        self, run_id: str, step: str, session_id: str | None, attempt: int
+    ) -> AbstractContextManager[Telling]:
+        raise AssertionError("outside a run nobody watches")
+
+    async def run_workflow(self, slug: str, input: bytes, context: ActionContext) -> Any:
         raise FatalError(
             f"workflow {slug} is a tool here, and only a server can start its runs. Prompt the agent in a run."
         )

@@ -73,8 +73,8 @@ class Figures(msgspec.Struct, frozen=True):
     resident_runs: int
     slots_used: int
     queue_depth: int
-    steps_in_flight: int
     oldest_wait_s: float | None  # of those that wait for a slot
+    steps_in_flight: int
     timers_in_window: int
     loop_lag_seconds: float
 
@@ -100,8 +100,8 @@ class Runtime:
         vault: Vault | None = None,
         credentials: CredentialSource | None = None,
         redactor: Redactor | None = None,
-    ) -> None:
         log: ServerLog | None = None,
+    ) -> None:
         self.folder = folder
         self.settings = settings
         project.with_prompts()
@@ -120,10 +120,10 @@ class Runtime:
         self.vault = vault
         self._credentials: CredentialSource = credentials or vault or NoVault()
         self.redactor = redactor or Redactor()
-        self._slots = Slots(settings.queue.concurrency)
         self.speech = Speech(self.redactor, clock.now_ms)
         self.log = log or ServerLog(self.redactor, boot=boot)
         self.began_ms = clock.now_ms()
+        self._slots = Slots(settings.queue.concurrency)
         self._timers = TimerLoop(store=store, clock=clock, due=self._timer_due)
         self.engine = Engine(
             project=project,
@@ -185,8 +185,8 @@ class Runtime:
         rng: Random | None = None,
         new_id: Callable[[], str] | None = None,
         redactor: Redactor | None = None,
-    ) -> Runtime:
         log: ServerLog | None = None,
+    ) -> Runtime:
         """`serve`: recovers every unfinished run; otherwise only runs started or touched here are advanced.
 
         Errors: FolderHeld when another process holds the data folder longer than `wait_s`; StoreUnopenable,
@@ -206,10 +206,10 @@ class Runtime:
             raise
         redactor = redactor or Redactor()
         clock = clock or SystemClock()
-        try:
         log = log or ServerLog(redactor, boot=boot)
         if serve:
             log.listen()
+        try:
             vault = make_vault(
                 settings, project.credentials, store.credentials, redactor=redactor, now_ms=clock.now_ms
             )
@@ -229,8 +229,8 @@ class Runtime:
                 serve=serve,
                 vault=vault,
                 redactor=redactor,
-            )
                 log=log,
+            )
             await runtime.triggers.standing.load()
             if serve:
                 runtime.unfit = await hold_unfit(runtime.engine)
@@ -239,8 +239,8 @@ class Runtime:
                 await runtime._advancing.recover()
             return runtime
         except BaseException:
-            await store.close()
             log.close()
+            await store.close()
             lock.release()
             raise
 
@@ -251,6 +251,7 @@ class Runtime:
         await asyncio.gather(*self._sources, return_exceptions=True)
         await self.polls.stop()
         self.engine.stopping = True
+        self.engine.stop_waiting()
         await self._advancing.behind.stop()
         await self.engine.attempts.drain(0 if self.failed.done() else drain_s)
         await asyncio.sleep(0)
@@ -483,9 +484,9 @@ class Runtime:
             resident_runs=len(self.engine.live),
             slots_used=self._slots.used,
             queue_depth=self._slots.depth,
+            oldest_wait_s=self._slots.oldest_wait_s,
             steps_in_flight=self.engine.attempts.count,
             timers_in_window=self._timers.armed,
-            oldest_wait_s=self._slots.oldest_wait_s,
             loop_lag_seconds=self._watchdog.lag_s,
         )
 
@@ -501,9 +502,9 @@ class Runtime:
     def _start(self) -> None:
         self._advancing.spawn(self._timers.run())
         if self._serve:
+            self.engine.on_row = outcomes.tell
             self._advancing.spawn(self._retention.run())
             if self._telemetry is not None:
-            self.engine.on_row = outcomes.tell
                 self._advancing.spawn(self._telemetry.run())
             self._sources = [asyncio.create_task(loop.run()) for loop in (self.cron, self.polls)]
         self._watchdog.start()

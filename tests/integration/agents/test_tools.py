@@ -84,30 +84,6 @@ async def test_after_a_crash_the_run_of_a_tool_is_found_again(world: World) -> N
     assert len((await world.store.runs(_all())).rows) == 2
 
 
-async def test_a_tool_that_waits_fails_at_once_by_name(world: World) -> None:
-    for wait in ("await ctx.sleep('1h')", "await ctx.hook()"):
-        model = script("waiter", [{"calls": [call("wait")]}, "not reached"])
-        await world.load(
-            dedent(f"""
-                @workflow
-                async def wait(ctx: Context) -> str:
-                    {wait}
-                    return "?"
-
-                robot = Agent("robot", model={model!r}, tools=[wait])
-
-                @workflow
-                async def w(input: None) -> str:
-                    return (await robot.prompt("Go.")).text
-            """)
-        )
-        failed = await world.run()
-
-        assert failed.status == "failed"
-        assert failed.error["type"] == "ToolCannotWait"
-        assert failed.steps("step_retrying") == []
-
-
 async def test_an_agent_as_a_tool_has_a_session_below(world: World) -> None:
     outer = script("outer", [{"calls": [call("inner", message="Look.")]}, lambda m: told(m)[0]])
     inner = script("inner", [{"calls": [call("echo", value=1)]}, "It is there."])
