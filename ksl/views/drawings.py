@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Literal, assert_never
 
 from ksl.build.canvas import Canvas, words
+from ksl.build.canvas.blocks import Opaque, walk
 from ksl.build.canvas.boxes import Boxes, boxes
 from ksl.build.canvas.expand import expanded
 from ksl.build.canvas.from_json import from_json
+from ksl.build.canvas.glyphs import UNICODE
 from ksl.build.canvas.lights import Light, Lights
 from ksl.build.canvas.mermaid import mermaid
-from ksl.build.canvas.outline import Line, outline, outline_lines
+from ksl.build.canvas.outline import Item, Line, outline, outline_items, outline_lines
 from ksl.build.canvas.svg import stylesheet, svg
 from ksl.views.times import parse_rfc3339
 from ksl.views.values import JsonObject
@@ -41,6 +43,11 @@ def drawn_lines(shown: JsonObject, *, ascii: bool = False) -> list[Line]:
     return outline_lines(*_read(shown), ascii=ascii)
 
 
+def drawn_items(shown: JsonObject) -> list[Item]:
+    """The outline as nested lists, for pages and those who hear them."""
+    return outline_items(*_read(shown))
+
+
 def drawn_boxes(shown: JsonObject, *, ascii: bool = False) -> Boxes:
     """With their width and height, for whoever has only so much room."""
     return boxes(*_read(shown), ascii=ascii)
@@ -52,11 +59,31 @@ def drawn_svg_alone(shown: JsonObject) -> str:
 
 
 def drawn_nodes(shown: JsonObject) -> JsonObject:
-    """What a page changes in a drawing as the run goes on: by node, its `state`, what is `told` and `spoken` of it."""
-    _, lights = _read(shown)
+    """What a page changes in a drawing as the run goes on: by node, its `state`, what is `told` and `spoken` of it
+    and the `sign` of its state.
+
+    Opaque blocks, by the ids of their steps with spaces between, have a `state` alone.
+    """
+    canvas, lights = _read(shown)
+    opaque = [block for block in walk(canvas.blocks) if isinstance(block, Opaque) and block.steps]
+    blocks = {words.block_id(block): words.state_of(block, lights) for block in opaque}
     return {
-        id: {"state": light.state, "told": words.told(light), "spoken": words.spoken(light)}
-        for id, light in (lights or {}).items()
+        **{id: {"state": state, "told": "", "spoken": "", "sign": ""} for id, state in blocks.items()},
+        **{id: _node(light) for id, light in (lights or {}).items()},
+    }
+
+
+def pending_node() -> JsonObject:
+    """What `drawn_nodes` leaves out: one that nothing has reached."""
+    return _node(words.PENDING)
+
+
+def _node(light: Light) -> JsonObject:
+    return {
+        "state": light.state,
+        "told": words.told(light),
+        "spoken": words.spoken(light),
+        "sign": UNICODE.states[light.state],
     }
 
 

@@ -153,6 +153,14 @@ class Page:
     async def fill(self, selector: str, text: str) -> None:
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
 
+    async def write(self, selector: str, text: str) -> None:
+        """As somebody does who writes: the field has the focus, and the page hears of it."""
+        await self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+        await self.send("Input.insertText", text=text)
+
+    async def reload(self) -> None:
+        await self._loading(self.send("Page.reload"), 1)
+
     async def _loading(self, doing: Any, loads: int) -> None:
         while not self._loads.empty():
             self._loads.get_nowait()

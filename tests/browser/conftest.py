@@ -63,6 +63,11 @@ async def refused(input: Order) -> None:
     await refuse.run(id=input.id)
 
 
+@workflow(retry=Retry(attempts=1))
+async def scattered(input: Order) -> None:
+    await asyncio.wait([ship.run(id=input.id), reserve.run(id=input.id)])
+
+
 WebhookSource(slug="orders", endpoint="orders", payload=Order).attach(shipping)
 '''
 

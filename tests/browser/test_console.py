@@ -43,6 +43,82 @@ async def test_a_canvas_lights_while_its_run_runs(served: Served, browser: Brows
         assert page.complaints == []
 
 
+async def test_the_canvas_as_text_lights_as_the_drawing_does(served: Served, browser: Browser) -> None:
+    run_id = await served.start("scattered", {"id": "o-1"})
+    async with browser.page() as page:
+        await enter(page, served, f"runs/{run_id}")
+        told = "document.querySelector('.outline [data-node=ship]').textContent"
+        frame = "document.querySelector('.ksl-canvas .frame.opaque').classList"
+        await page.until(f"{told}.startsWith('ship, action, running')")
+        await page.until(f"{frame}.contains('state-running')")
+        sys.modules["workflows.more"].GATE.set()
+        await page.until(f"{told}.startsWith('ship, action, done in ')")
+        assert await page.evaluate("document.querySelector('[data-node=ship]').previousSibling") is not None
+        sign = "document.querySelector('.outline [data-node=ship]').previousElementSibling.textContent"
+        assert await page.evaluate(sign) == "✓"
+        await page.until(f"{frame}.contains('state-done')")
+        assert await page.evaluate(f"{told}") == await page.evaluate(
+            "document.querySelector('[data-id=ship]').getAttribute('aria-label')"
+        )
+        assert page.complaints == []
+
+
+async def test_what_is_written_outlives_the_part_it_is_in_and_a_reload(
+    served: Served, browser: Browser
+) -> None:
+    run_id = await served.start("shipping", {"id": "o-1"})
+    async with browser.page() as page:
+        await enter(page, served, f"runs/{run_id}")
+        await page.evaluate("document.querySelector('[data-key=cancel]').open = true")
+        await page.write("#why", "the customer changed")
+        await page.evaluate("document.activeElement.blur()")
+        # The part with the form is written anew, as a pause makes it.
+        await served.client.post(f"/runs/{run_id}/pause")
+        await page.until("document.querySelector('h1').innerText.includes('Held')")
+        assert await page.evaluate("document.querySelector('#why').value") == "the customer changed"
+        await page.reload()
+        assert await page.evaluate("document.querySelector('#why').value") == "the customer changed"
+        assert await page.evaluate("document.querySelector('[data-key=cancel]').open")
+        # Sent and answered, it is forgotten.
+        await page.click("form[action$='/cancel'] button")
+        assert await page.evaluate("Object.keys(sessionStorage).length") == 0
+        assert page.complaints == []
+
+
+async def test_what_is_written_is_there_when_the_session_had_ended(served: Served, browser: Browser) -> None:
+    run_id, _ = await served.asked("approval", {})
+    async with browser.page() as page:
+        await enter(page, served, f"hooks/{run_id}?step=hook%230")
+        await page.click("#decision-answer", loads=False)
+        await page.write("input[name=note]", "after the release")
+        await page.send("Network.clearBrowserCookies")
+        await page.click("form.answer button.if-answer")
+        assert "Nothing was done" in await page.text()
+        await page.fill("#token", served.runtime.token)
+        await page.click("button")
+        assert "step=hook%230" in await page.address()
+        assert await page.evaluate("document.querySelector('input[name=note]').value") == "after the release"
+        assert await page.evaluate("document.querySelector('#decision-answer').checked")
+        refused = [each for each in page.complaints if "401" not in each]
+        assert refused == []
+
+
+async def test_nothing_counts_on_while_the_server_is_away(served: Served, browser: Browser) -> None:
+    run_id = await served.start("shipping", {"id": "o-1"})
+    async with browser.page() as page:
+        await enter(page, served, f"runs/{run_id}")
+        await page.until("document.getElementById('connection').innerText === 'live'")
+        served.stop.set()
+        told = "document.getElementById('connection').innerText"
+        await page.until(f"/^no connection, as of \\d\\d:\\d\\d:\\d\\d$/.test({told})")
+        took = "document.querySelector('time[data-since]').textContent"
+        before = await page.evaluate(took)
+        # It counts once a second, and what is asked for later comes after it.
+        await page.evaluate("{const now = Date.now; Date.now = () => now() + 3_600_000;}")
+        await page.evaluate("new Promise((done) => setInterval(done, 1000))")
+        assert await page.evaluate(took) == before
+
+
 async def test_a_click_on_a_node_shows_its_step(served: Served, browser: Browser) -> None:
     run = await served.ended("refused", {"id": "o-1"})
     async with browser.page() as page:

@@ -61,7 +61,8 @@ async def log_in(request: Request) -> Response:
         return login_form(
             root_of(request.url.path), wanted, status=401, notice="This is not the token of this server."
         )
-    answered = found(request, wanted if _is_ours(wanted) else "")
+    # The fragment tells the page's script that a form which was sent before has had no answer.
+    answered = found(request, f"{wanted}#again" if _is_ours(wanted) else "")
     _let_in(request, answered)
     return answered
 
@@ -85,6 +86,11 @@ async def log_out(request: Request) -> Response:
         logins_of(request).cookie_name, path=path, secure=secure, httponly=True, samesite="strict"
     )
     return answered
+
+
+@pages.get("/ui/logout")
+async def stay(request: Request) -> Response:
+    return found(request, "runs")
 
 
 @pages.get("/ui/assets/{name}")
@@ -123,8 +129,9 @@ def _let_in(request: Request, answered: Response) -> None:
 def _is_ours(wanted: str) -> bool:
     """Whether it is a page below `/ui/`, and not the address of another site in disguise."""
     path = wanted.partition("?")[0]
-    return (
-        wanted.isascii()
+    return bool(
+        wanted
+        and wanted.isascii()
         and wanted.isprintable()
         and not path.startswith(("/", "\\", "."))
         and not any(mark in path for mark in (":", "//", "\\", ".."))

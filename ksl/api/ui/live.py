@@ -14,6 +14,7 @@ from typing import Any
 from starlette.types import Send
 
 from ksl.api.event_stream import PING_S, ServerSentEvents, first_of, write
+from ksl.views.drawings import pending_node
 from ksl.views.values import JsonObject, encode
 
 # A step in flight is not in the log, so no commit tells of its beginning: it is looked for this often, in memory.
@@ -74,15 +75,12 @@ class LiveStream(ServerSentEvents):
 
 def _difference(before: Now | None, now: Now) -> JsonObject:
     if before is None:
-        return {"whole": True, "sections": now.sections, "nodes": now.nodes}
+        return {"whole": True, "sections": now.sections, "nodes": now.nodes, "pending": pending_node()}
     message: JsonObject = {}
     if sections := {name: html for name, html in now.sections.items() if before.sections.get(name) != html}:
         message["sections"] = sections
     nodes = {id: node for id, node in now.nodes.items() if before.nodes.get(id) != node}
-    nodes |= {id: PENDING for id in before.nodes if id not in now.nodes}
+    nodes |= {id: pending_node() for id in before.nodes if id not in now.nodes}
     if nodes:
         message["nodes"] = nodes
     return message
-
-
-PENDING: JsonObject = {"state": "pending", "told": "", "spoken": "pending"}

@@ -18,7 +18,8 @@ from ksl.api.requests import runtime_of
 from ksl.api.templates import environment
 from ksl.api.ui.logins import Logins
 from ksl.errors import BadRequest, KslError
-from ksl.views.drawings import canvas_stylesheet
+from ksl.views.drawings import canvas_stylesheet, drawn_items, drawn_svg_alone
+from ksl.views.values import JsonObject
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -64,22 +65,27 @@ async def sections(request: Request, name: str, **values: Any) -> dict[str, str]
     }
 
 
-def drawing(svg: str) -> dict[str, str]:
-    """A canvas, and a class that lets it shrink to two thirds of its size and no further."""
+def drawing(shown: JsonObject) -> dict[str, Any]:
+    """A canvas, as `items` too, and a class that lets it shrink to two thirds of its size and no further."""
+    svg = drawn_svg_alone(shown)
     found_width = re.search(r'<svg [^>]*? width="(\d+)"', svg)
     width = int(found_width[1]) if found_width else 0
-    return {"svg": svg, "room": f"room-{min(-(-width * 2 // 300), _ROOM_MOST)}"}
+    room = f"room-{min(-(-width * 2 // 300), _ROOM_MOST)}"
+    return {"svg": svg, "room": room, "items": drawn_items(shown)}
 
 
 def login_page(scope: Scope, *, status: int = 401, notice: str = "") -> Response | None:
     """None for who asks for something else than a page."""
     accept = b"".join(value for key, value in scope["headers"] if key == b"accept")
     path: str = scope["path"]
-    if not path.startswith(PREFIX) or b"text/html" not in accept or scope["method"] != "GET":
+    if not path.startswith(PREFIX) or b"text/html" not in accept or scope["method"] not in ("GET", "POST"):
         return None
     query = scope.get("query_string", b"").decode("latin-1")
-    wanted = path.removeprefix(PREFIX) + (f"?{query}" if query else "")
-    return login_form(root_of(path), wanted, status=status, notice=notice)
+    wanted = path.removeprefix(PREFIX)
+    if scope["method"] == "POST":
+        # What was sent is lost to us, though not to the script of the page that it was written in.
+        notice = notice or "Nothing was done: you are not logged in any more. Log in and send it again."
+    return login_form(root_of(path), wanted + (f"?{query}" if query else ""), status=status, notice=notice)
 
 
 def login_form(root: str, wanted: str, *, status: int, notice: str = "") -> Response:
@@ -99,7 +105,12 @@ def found(request: Request, where: str) -> Response:
 
 def root_of(path: str) -> str:
     """From a page back to `/ui/`. Relative, since a proxy may put all of this below a prefix."""
-    return "../" * path.removeprefix(PREFIX).count("/") or "./"
+    return "../" * _place(path).count("/") or "./"
+
+
+def _place(path: str) -> str:
+    """What a stream sends is put into the page that it belongs to, so it is written for that page's address."""
+    return path.removeprefix(PREFIX).removeprefix("live/")
 
 
 def part(text: str) -> str:
@@ -146,10 +157,12 @@ def assets_version() -> str:
 async def _values(request: Request) -> dict[str, Any]:
     runtime = runtime_of(request)
     path = request.url.path
-    waits = await runtime.store.waits(int(time.time() * 1000))
+    now_ms = int(time.time() * 1000)
+    waits = await runtime.store.waits(now_ms)
     return {
+        "now_ms": now_ms,
         "root": root_of(path),
-        "here": path.removeprefix(PREFIX).partition("/")[0],
+        "here": _place(path).partition("/")[0],
         "project": runtime.settings.project.name or runtime.folder.name,
         "hooks_waiting": waits.hooks,
         "proof_name": PROOF,

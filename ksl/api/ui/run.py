@@ -18,7 +18,7 @@ from ksl.api.ui.pages import drawing, form_of, found, only, page, part, sections
 from ksl.errors import BadRequest, KslError, UnknownCanvas, UnknownRun
 from ksl.records import FINISHED, RunStatus
 from ksl.views.canvas import run_canvas_json
-from ksl.views.drawings import drawn_nodes, drawn_svg_alone
+from ksl.views.drawings import drawn_nodes
 from ksl.views.frames import frames_json
 from ksl.views.runs import run_json
 from ksl.views.timeline import timeline_json
@@ -70,6 +70,12 @@ async def download(request: Request, run_id: str) -> Response:
     run = await run_json(runtime.store, run_id, include=_EVERYTHING, logs=runtime.logs(run_id))
     headers = {"Content-Disposition": f'attachment; filename="{run["run_id"]}.json"'}
     return Response(msgspec.json.format(encode(run), indent=2), 200, headers, "application/json")
+
+
+@pages.get("/ui/runs/{run_id}/{verb}")
+async def go_back(request: Request, run_id: str) -> Response:
+    """Where a form was sent to, when its address is opened again."""
+    return found(request, f"runs/{part(run_id)}")
 
 
 @pages.post("/ui/runs/{run_id}/{verb}", dependencies=[Depends(own_form)])
@@ -148,7 +154,7 @@ async def _drawing(request: Request, run: JsonObject) -> dict[str, Any]:
     except KslError as error:
         return {"canvas": None, "canvas_error": error.message, "changed": False}
     assert shown is not None
-    return {"canvas": drawing(drawn_svg_alone(shown)), "canvas_error": "", "changed": bool(shown["changed"])}
+    return {"canvas": drawing(shown), "canvas_error": "", "changed": bool(shown["changed"])}
 
 
 async def _canvas(request: Request, run: JsonObject, *, must: bool = False) -> JsonObject | None:

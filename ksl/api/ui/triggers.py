@@ -41,6 +41,12 @@ async def show_trigger(request: Request, slug: str, cursor: str | None = None) -
     return await _page(request, slug, cursor=cursor)
 
 
+@pages.get("/ui/triggers/{slug}/{verb}")
+async def go_back(request: Request, slug: str) -> Response:
+    """Where a form was sent to, when its address is opened again."""
+    return found(request, f"triggers/{part(slug)}")
+
+
 @pages.post("/ui/triggers/{slug}/{verb}", dependencies=[Depends(own_form)])
 async def act(request: Request, slug: str, verb: str) -> Response:
     runtime = runtime_of(request)

@@ -16,7 +16,6 @@ from ksl.api.ui.pages import drawing, form_of, found, only, page, part
 from ksl.errors import BadJson, InvalidInput, KslError
 from ksl.records import RunFilter, RunStatus
 from ksl.views.canvas import canvas_json
-from ksl.views.drawings import drawn_svg_alone
 from ksl.views.form_fields import payload_of
 from ksl.views.runs import runs_json
 from ksl.views.values import JsonObject, encode
@@ -67,7 +66,7 @@ async def _page(
     broken = runtime.project.broken.get(slug)
     takes_input = shown["input_schema"].get("type") != "null" and shown["input_schema"] != {"const": None}
     try:
-        canvas = drawing(drawn_svg_alone(canvas_json(runtime.project, slug)))
+        canvas = drawing(canvas_json(runtime.project, slug))
     except KslError:
         canvas = None  # its source is not to be read
     listed = await runs_json(runtime.store, RunFilter(workflow=slug), limit=10)

@@ -1,9 +1,9 @@
-"""A canvas as indented text, a line for each block: for the terminal, for diffs and for screen readers."""
+"""A canvas as indented text, a line for each block: for the terminal and for diffs, and as nested items of a list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from ksl.build.canvas import words
@@ -24,7 +24,7 @@ from ksl.build.canvas.blocks import (
 )
 from ksl.build.canvas.fitting import cut
 from ksl.build.canvas.glyphs import ASCII, UNICODE, Glyphs, cells
-from ksl.build.canvas.lights import Lights
+from ksl.build.canvas.lights import Lights, NodeState
 
 WIDTH = 100
 _NOTES_LEAST, _NOTES_MOST = 30, 60  # where notes begin, unless a step's id is longer
@@ -34,6 +34,17 @@ _NOTES_LEAST, _NOTES_MOST = 30, 60  # where notes begin, unless a step's id is l
 class Line:
     text: str
     id: str | None = None  # of the step that it is about
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`said` is in words, for those who hear it; `sign` says the same as `state`, for those who see it."""
+
+    said: str
+    sign: str = ""
+    id: str | None = None
+    state: NodeState | None = None
+    items: list[Item] = field(default_factory=list["Item"])
 
 
 def outline(canvas: Canvas, lights: Lights | None = None, *, ascii: bool = False) -> str:
@@ -52,11 +63,29 @@ def outline_lines(canvas: Canvas, lights: Lights | None = None, *, ascii: bool =
     return [Line(_printed(line, column, glyphs), line.id) for line in [*lines, *hidden]]
 
 
+def outline_items(canvas: Canvas, lights: Lights | None = None) -> list[Item]:
+    """The same as a list of lists, without what lines are drawn with."""
+    top: list[Item] = []
+    levels = [top]
+    for line in _Outline(UNICODE, lights).sequence(canvas.blocks):
+        if not line.said:
+            continue  # closes a frame
+        del levels[line.depth + 1 :]
+        light = words.light_of(line.id, lights) if line.id is not None else None
+        state = light.state if light is not None else None
+        item = Item(line.said, UNICODE.states[state] if state else "", line.id, state)
+        levels[-1].append(item)
+        levels.append(item.items)
+    return top
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     text: str
+    said: str = ""
     note: str = ""
     id: str | None = None
+    depth: int = 0
 
 
 class _Outline:
@@ -74,20 +103,22 @@ class _Outline:
             case Step() | Wait():
                 yield self._step(block)
             case Terminal(kind=kind):
-                yield _Line(f"{glyphs.terminals[kind]} {words.terminal(block)}")
+                yield _Line(f"{glyphs.terminals[kind]} {words.terminal(block)}", words.terminal(block))
             case Opaque(steps=steps):
-                yield _Line(f"{glyphs.opaque} {words.title(block)}")
+                title = words.title(block)
+                yield _Line(f"{glyphs.opaque} {title}", f"not drawn further: {title}")
                 for step in steps:
                     line = self._step(replace(step, inputs=()))
-                    yield replace(line, text=f"{glyphs.opaque}  {line.text}")
+                    yield replace(line, text=f"{glyphs.opaque}  {line.text}", depth=1)
             case Decision(lanes=lanes):
                 yield from self._decision(block, lanes)
             case Loop(blocks=blocks, no_break=other):
-                yield from self._frame(f"{glyphs.loop}{words.title(block)}", blocks)
+                yield from self._frame(words.title(block), blocks, sign=glyphs.loop)
                 yield from self._lanes([(other.label, other)] if other is not None else [])
             case Parallel(lanes=(first, *others)):
-                title = f"{glyphs.parallel}{words.title(block)}"
-                yield from self._frame(f"{title} · {first.label}" if first.label else title, first.blocks)
+                title = words.title(block)
+                title = f"{title} · {first.label}" if first.label else title
+                yield from self._frame(title, first.blocks, sign=glyphs.parallel)
                 yield from self._lanes([(lane.label, lane) for lane in others])
             case Parallel():
                 raise AssertionError("a parallel block has at least one lane")
@@ -101,7 +132,7 @@ class _Outline:
                 yield from self._frame(words.title(block), blocks)
                 yield _Line(glyphs.closes)
             case Helper(blocks=blocks):
-                yield from self._frame(f"{glyphs.helper}{words.title(block)}", blocks)
+                yield from self._frame(words.title(block), blocks, sign=glyphs.helper)
                 yield _Line(glyphs.closes)
             case _:
                 assert_never(block)
@@ -126,14 +157,16 @@ class _Outline:
         name = f"{glyphs.kinds[block.kind]} {block.id}"
         light = words.light_of(block.id, self._lights)
         if light is not None:
-            return _Line(f"{glyphs.states[light.state]} {name}", words.told(light), block.id)
+            said = words.heard(block, words.spoken(light))
+            return _Line(f"{glyphs.states[light.state]} {name}", said, words.told(light), block.id)
         chips = [f"{one.field}={one.expression}" if one.field else one.expression for one in block.inputs]
         if isinstance(block, Step) and block.inputs_hidden:
             chips.append(glyphs.more)
-        return _Line(f"{name}  {', '.join(chips)}" if chips else name, id=block.id)
+        text = f"{name}  {', '.join(chips)}" if chips else name
+        return _Line(text, words.heard(block, f"with {', '.join(chips)}" if chips else ""), id=block.id)
 
-    def _frame(self, title: str, blocks: tuple[Block, ...]) -> Iterator[_Line]:
-        yield _Line(f"{self._glyphs.opens} {title}".rstrip())
+    def _frame(self, title: str, blocks: tuple[Block, ...], *, sign: str = "") -> Iterator[_Line]:
+        yield _Line(f"{self._glyphs.opens} {sign}{title}".rstrip(), title)
         yield from self._inside(blocks)
 
     def _lanes(
@@ -142,14 +175,14 @@ class _Outline:
         for title, lane in lanes:
             if words.passes(lane):
                 continue  # straight through, as an `if` without `else` does
-            yield _Line(f"{mark or self._glyphs.lane} {title}".rstrip())
+            yield _Line(f"{mark or self._glyphs.lane} {title}".rstrip(), title or "and")
             yield from self._inside(lane.blocks)
         if close:
             yield _Line(self._glyphs.closes)
 
     def _inside(self, blocks: tuple[Block, ...]) -> Iterator[_Line]:
         for line in self.sequence(blocks):
-            yield replace(line, text=f"{self._glyphs.inside}  {line.text}")
+            yield replace(line, text=f"{self._glyphs.inside}  {line.text}", depth=line.depth + 1)
 
 
 def _case(label: str) -> str:

@@ -126,7 +126,7 @@ def light_of(id: str, lights: Lights | None) -> Light | None:
     """None without lights; a node that nothing lights is pending."""
     if lights is None:
         return None
-    return lights.get(id, _PENDING)
+    return lights.get(id, PENDING)
 
 
 def most_pressing(states: list[NodeState]) -> NodeState:
@@ -134,6 +134,16 @@ def most_pressing(states: list[NodeState]) -> NodeState:
         if state in states:
             return state
     return "pending"
+
+
+def block_id(block: Opaque) -> str:
+    """An opaque block has no id of its own but those of its steps."""
+    return " ".join(step.id for step in block.steps)
+
+
+def state_of(block: Opaque, lights: Lights | None) -> NodeState:
+    found = [light_of(step.id, lights) for step in block.steps]
+    return most_pressing([light.state for light in found if light is not None])
 
 
 def told(light: Light) -> str:
@@ -146,6 +156,11 @@ def spoken(light: Light) -> str:
     duration = _duration(light)
     state = f"{light.state} in {duration}" if duration else light.state
     return ", ".join(filter(None, [state, _many(light), light.note, _tries(light)]))
+
+
+def heard(block: Step | Wait, more: str) -> str:
+    """A node for those who hear it: "charge-card, action, done in 1.4 s, 2 tries"."""
+    return ", ".join(filter(None, [block.id, KINDS[block.kind], more]))
 
 
 def _many(light: Light) -> str:
@@ -184,4 +199,4 @@ def took(ms: int) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
-_PENDING = Light("pending", {}, 0, "", None, None)
+PENDING = Light("pending", {}, 0, "", None, None)

@@ -310,6 +310,22 @@ async def test_a_stream_begins_with_everything_and_goes_on_with_what_differs(
     assert not any("<svg xmlns" in str(each) for each in messages)
 
 
+@pytest.mark.parametrize("page", ["runs", "hooks", "runs/{run_id}"])
+async def test_what_a_stream_sends_leads_where_the_page_itself_leads(
+    served: Served, visitor: Visitor, page: str
+) -> None:
+    run_id, _ = await served.asked("approval", {})
+    path = page.format(run_id=run_id)
+    leads = re.compile(r'(?:href|action)="([^"]+)"')
+    of_page = set(leads.findall((await visitor.get(path)).text))
+    stream = visitor.live(path)
+    _, _, message = await anext(stream)
+    await stream.aclose()
+    of_stream = {each for part in message["sections"].values() for each in leads.findall(part)}
+    assert of_stream
+    assert of_stream <= of_page
+
+
 async def test_a_stream_taken_up_again_misses_nothing_and_ends_with_its_run(
     served: Served, visitor: Visitor
 ) -> None:

@@ -66,10 +66,26 @@ async def test_looking_at_a_link_without_opening_it_does_not_use_it_up(served: S
 async def test_the_token_lets_in_and_leads_on_to_the_page_that_was_wanted(served: Served) -> None:
     form = {"token": f" {served.runtime.token}\n", "wanted": "runs?q=state:failed"}
     let_in = await served.stranger.post("/ui/login", data=form)
-    assert (let_in.status_code, let_in.headers["location"]) == (303, "./runs?q=state:failed")
+    assert (let_in.status_code, let_in.headers["location"]) == (303, "./runs?q=state:failed#again")
     wrong = await served.stranger.post("/ui/login", data={"token": "guess", "wanted": ""})
     assert wrong.status_code == 401
     assert "set-cookie" not in wrong.headers
+
+
+async def test_a_form_sent_without_a_session_leads_to_the_door_and_back_to_its_page(
+    served: Served, visitor: Visitor
+) -> None:
+    run_id = await served.start("sleeper")
+    visitor.client.cookies.clear()
+    page = await visitor.send(f"runs/{run_id}/cancel", proof="")
+    assert (page.status_code, "Nothing was done" in text_in(page)) == (401, True)
+    wanted = re.search(r'name="wanted" value="([^"]+)"', page.text)
+    assert wanted is not None
+    form = {"token": served.runtime.token, "wanted": wanted[1]}
+    back = await visitor.client.post("/ui/login", data=form)
+    assert (back.status_code, back.url.path) == (200, f"/ui/runs/{run_id}")
+    assert str(back.url).endswith("#again")
+    assert (await served.run(run_id))["status"] == "sleeping"
 
 
 @pytest.mark.parametrize(

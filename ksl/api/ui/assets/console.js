@@ -5,32 +5,96 @@
 (() => {
   const url = document.body.dataset.live;
   const pill = document.getElementById("connection");
+  const main = document.getElementById("main");
+  // Moments are those of the server's clock, and this machine's may be another.
+  const ahead = Date.now() - Number(document.body.dataset.now);
   let source = null;
   let ended = false;
+  let lost = false;
 
-  const say = (text, lost) => {
+  const say = (text, isLost) => {
+    lost = isLost;
+    if (pill.textContent === text && !pill.hidden) return; // it is read aloud whenever it is written
     pill.hidden = false;
     pill.textContent = text;
-    pill.classList.toggle("lost", lost);
+    pill.classList.toggle("lost", isLost);
   };
 
+  // --- What somebody writes outlives the part of the page that it is in, a reload, and a server that is gone.
+
+  const isChoice = (field) => field.type === "radio" || field.type === "checkbox";
+  const isChanged = (field) => (isChoice(field) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue);
+  const written = (root) => [...root.querySelectorAll("form[method=post] :is(input:not([type=hidden], [type=password]), textarea)")];
+  const named = (field) => [field.form.getAttribute("action"), field.name, isChoice(field) ? field.value : ""].join(" ");
+  const taken = (root) => written(root).filter(isChanged).map((field) => [named(field), isChoice(field) ? field.checked : field.value]);
+  const give = (root, pairs) => {
+    const values = new Map(pairs);
+    for (const field of written(root)) {
+      if (!values.has(named(field))) continue;
+      if (isChoice(field)) field.checked = values.get(named(field));
+      else field.value = values.get(named(field));
+      field.closest("details")?.setAttribute("open", "");
+    }
+  };
+
+  const DRAFT = "ksl draft ";
+  const SENT = "ksl sent";
+  const here = DRAFT + location.pathname + location.search;
+  const sent = sessionStorage.getItem(SENT);
+  sessionStorage.removeItem(SENT);
+  // Whoever comes on from a form has an answer to it. Where it was refused, or nobody answered, all is still there.
+  const came = performance.getEntriesByType("navigation")[0]?.type === "navigate" && location.hash !== "#again";
+  if (sent && came && !document.querySelector("main .refused")) sessionStorage.removeItem(sent);
+  give(main, JSON.parse(sessionStorage.getItem(here) || "[]"));
+  document.addEventListener("input", (event) => {
+    if (!main.contains(event.target) || !written(main).includes(event.target)) return;
+    const pairs = taken(main);
+    if (pairs.length) sessionStorage.setItem(here, JSON.stringify(pairs));
+    else sessionStorage.removeItem(here);
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches(".logout")) sessionStorage.clear();
+    else if (event.target.method === "post") sessionStorage.setItem(SENT, here);
+  });
+
+  // --- Parts of the page
+
+  const waiting = new Map(); // parts that somebody writes in, or has chosen text in
+  const isInUse = (place) => {
+    if (place.contains(document.activeElement) && document.activeElement.matches("input, textarea")) return true;
+    const chosen = getSelection();
+    return !chosen.isCollapsed && place.contains(chosen.anchorNode);
+  };
   const put = (name, html) => {
     const place = document.querySelector(`[data-section="${CSS.escape(name)}"]`);
     if (!place) return;
+    if (isInUse(place)) {
+      waiting.set(name, html);
+      return;
+    }
+    waiting.delete(name);
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
-    // Whoever writes something in there keeps it; the next difference is soon enough.
-    if (focused && focused.matches("input, textarea")) return;
-    const again = focused && (focused.getAttribute("href") || focused.dataset.key);
     const open = [...place.querySelectorAll("details[open]")].map((each) => each.dataset.key);
     const scrolled = [...place.querySelectorAll("pre, .scroll")].map((each) => each.scrollTop);
+    const pairs = taken(place);
     place.innerHTML = html;
     place.querySelectorAll("details").forEach((each) => { each.open = each.open || open.includes(each.dataset.key); });
     place.querySelectorAll("pre, .scroll").forEach((each, index) => { each.scrollTop = scrolled[index] || 0; });
-    if (again) [...place.querySelectorAll("a")].find((each) => each.getAttribute("href") === again)?.focus();
+    give(place, pairs);
+    const same = (each) => each.getAttribute("href") === focused.getAttribute("href") && each.textContent === focused.textContent;
+    if (focused) [...place.querySelectorAll(focused.tagName)].find(same)?.focus({ preventScroll: true });
   };
+  const putWaiting = () => { for (const [name, html] of [...waiting]) put(name, html); };
+  document.addEventListener("focusout", () => setTimeout(putWaiting));
+  document.addEventListener("selectionchange", () => { if (waiting.size && getSelection().isCollapsed) putWaiting(); });
 
+  // --- The canvas
+
+  const LIT = ".ksl-canvas :is([data-id], [data-steps])";
+  const spoken = (label, node) => [...label.split(", ").slice(0, 2), node.spoken].join(", ");
   const light = (id, node) => {
-    document.querySelectorAll(`.ksl-canvas [data-id="${CSS.escape(id)}"]`).forEach((group) => {
+    const text = CSS.escape(id);
+    document.querySelectorAll(`.ksl-canvas :is([data-id="${text}"], [data-steps="${text}"])`).forEach((group) => {
       const classes = [...group.classList].filter((each) => !each.startsWith("state-") && each !== "noted");
       group.setAttribute("class", [...classes, `state-${node.state}`, ...(node.told ? ["noted"] : [])].join(" "));
       group.querySelector("use.sign")?.setAttribute("href", `#ksl-${node.state}`);
@@ -39,17 +103,21 @@
         const most = Number(note.dataset.most);
         note.textContent = node.told.length > most ? `${node.told.slice(0, most - 1)}…` : node.told;
       }
-      const label = (group.getAttribute("aria-label") || "").split(", ").slice(0, 2);
-      group.setAttribute("aria-label", [...label, node.spoken].join(", "));
+      const label = group.getAttribute("aria-label");
+      if (label) group.setAttribute("aria-label", spoken(label, node));
+    });
+    document.querySelectorAll(`.outline [data-node="${text}"]`).forEach((each) => {
+      each.textContent = spoken(each.textContent, node);
+      each.previousElementSibling.textContent = node.sign;
     });
   };
 
   const take = (message) => {
     for (const [name, html] of Object.entries(message.sections || {})) put(name, html);
     if (message.whole) {
-      document.querySelectorAll(".ksl-canvas [data-id]").forEach((group) => {
-        const id = group.dataset.id;
-        if (!(id in message.nodes)) light(id, { state: "pending", told: "", spoken: "pending" });
+      document.querySelectorAll(LIT).forEach((group) => {
+        const id = group.dataset.id || group.dataset.steps;
+        if (!(id in message.nodes)) light(id, message.pending);
       });
     }
     for (const [id, node] of Object.entries(message.nodes || {})) light(id, node);
@@ -62,7 +130,7 @@
     source.onmessage = (event) => take(JSON.parse(event.data));
     source.addEventListener("ended", () => { ended = true; close(); pill.hidden = true; });
     source.onerror = () => {
-      say("reconnecting", true);
+      if (!lost) say(`no connection, as of ${new Date(Date.now() - ahead).toISOString().slice(11, 19)}`, true);
       if (source && source.readyState === EventSource.CLOSED) {
         close();
         setTimeout(open, 3000);
@@ -78,6 +146,7 @@
   // A tab that nobody looks at gives its connection back; a browser has about six for one server.
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
   open();
 
   const stretch = (ms) => {
@@ -88,8 +157,8 @@
     return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
   };
   setInterval(() => {
-    if (document.hidden) return;
-    const now = Date.now();
+    if (document.hidden || lost) return; // nobody knows what still runs
+    const now = Date.now() - ahead;
     document.querySelectorAll("time[data-since]").forEach((each) => { each.textContent = stretch(now - each.dataset.since); });
     document.querySelectorAll("time[data-ago]").forEach((each) => {
       const past = now - each.dataset.ago;

@@ -26,7 +26,8 @@ def svg(canvas: Canvas, lights: Lights | None = None, *, style: bool = True) -> 
     A node has its id in `data-id`. The steps of an opaque block may be those of another one, too.
     A page that lights a drawing as a run goes on changes three things of a node: its class `state-...`, the `href` of
     its `use.sign`, and the text of its `.note`, up to `data-most` characters, with the class `noted` while there is
-    one. That needs `lights` from the start, though they may be empty.
+    one; and of the frame of an opaque block, found by the ids of its steps in `data-steps`, the class alone. That
+    needs `lights` from the start, though they may be empty.
     """
     drawing = arrange(canvas, Paper())
     painter = _Painter(lights)
@@ -77,9 +78,10 @@ class _Painter:
             if isinstance(frame.of, Opaque) and self._lights is not None
             else ""
         )
+        steps = f" data-steps={quoted(words.block_id(frame.of))}" if isinstance(frame.of, Opaque) else ""
         strip = frame.face.height
         return (
-            f'<g class="frame {frame.kind}{state}"><title>{escaped(frame.face.full)}</title>'
+            f'<g class="frame {frame.kind}{state}"{steps}><title>{escaped(frame.face.full)}</title>'
             f'<rect x="{x}" y="{y}" width="{width}" height="{frame.height}" rx="10"/>'
             f'<path class="strip" d="M{x} {y + strip}v{10 - strip}a10 10 0 0 1 10-10h{width - 20}'
             f'a10 10 0 0 1 10 10v{strip - 10}z"/>'
@@ -114,7 +116,7 @@ class _Painter:
         x, y, width, height = node.x, node.y, node.face.width, node.face.height
         corner = 6 if node.hidden else 10
         state = words.spoken(light) if light is not None else ""
-        spoken = ", ".join(filter(None, [block.id, words.KINDS[block.kind], state]))
+        spoken = words.heard(block, state)
         tip = "\n".join(filter(None, [node.face.full, state]))
         rect = f'x="{x}" y="{y}" width="{width}" height="{height}" rx="{corner}"'
         opening = (
@@ -161,8 +163,7 @@ class _Painter:
         )
 
     def _state_of(self, block: Opaque) -> str:
-        lights = [words.light_of(step.id, self._lights) for step in block.steps]
-        return words.most_pressing([light.state for light in lights if light is not None])
+        return words.state_of(block, self._lights)
 
 
 def _note(node: Node, said: str, x: int, y: int) -> str:
