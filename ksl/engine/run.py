@@ -226,9 +226,9 @@ class Run:
         """A turn is committed: what waited for that may act."""
         if change.events:
             self.stored_seq = change.events[-1].seq
-        if self.blocked:
         if change.run is not None:
             self.host.row_stored(change)
+        if self.blocked:
             performing.issue_stored(self)
 
     def on_lost(self, change: Change, error: KslError, /) -> None:
