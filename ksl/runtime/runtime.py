@@ -270,9 +270,9 @@ class Runtime:
         if self.vault is not None:
             await self.vault.settled()
         await self.store.close()
+        self.log.close()
         if self._lock is not None:
             self._lock.release()
-        self.log.close()
 
     def stop_now(self) -> None:
         """No more draining: what is in flight is cut off, and runs again after the next start."""
