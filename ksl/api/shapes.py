@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ksl.api.shapes_of_agents import UseShape
 from ksl.records import EventType, HookStatus, RunStatus, Scope, Trigger
 
 Json = Any
@@ -56,6 +57,12 @@ class StepShape(BaseModel):
     callee: str | None
     status: str
     attempts: int
+    attempts_max: int | None = Field(
+        description="That its policy allows, where one failed and another is to come"
+    )
+    due: datetime | None = Field(
+        description="Of what it waits for: its next attempt, a sleep's end, a deadline"
+    )
     started_at: datetime | None
     finished_at: datetime | None
     input: Json
@@ -71,6 +78,7 @@ class SpanShape(BaseModel):
     status: str
     started_at: datetime | None
     finished_at: datetime | None
+    model_use: UseShape | None = Field(description="Of it and what lies in it; null where no model was asked")
 
 
 class SourceLineShape(BaseModel):
@@ -129,6 +137,13 @@ class TraceShape(BaseModel):
     spans: list[SpanShape]
 
 
+class RetryingShape(BaseModel):
+    step: str | None = Field(description="Its id; null where it is the run itself")
+    attempt: int | None = Field(description="The one to come, from 1")
+    attempts: int | None = Field(description="How many there will be at most")
+    next_attempt_at: datetime
+
+
 class RunShape(BaseModel):
     run_id: str
     workflow: str
@@ -144,6 +159,9 @@ class RunShape(BaseModel):
     subscriber: str | None
     code_version: str | None
     waiting_on: list[dict[str, Json]]
+    retrying: RetryingShape | None = Field(
+        description="Of its next attempts the soonest, while it waits for it"
+    )
     events: list[EventShape] = Field(default=[], description="With `include=events`")
     steps: list[StepShape] = Field(default=[], description="With `include=steps`")
     trace: TraceShape | None = Field(default=None, description="With `include=trace`")
@@ -160,8 +178,17 @@ class CountShape(BaseModel):
     exact: bool
 
 
+class AtHandShape(BaseModel):
+    step: str
+    attempt: int
+
+
+class RunLineShape(RunShape):
+    at_hand: list[AtHandShape] = Field(description="The first few of its actions in flight")
+
+
 class RunsShape(BaseModel):
-    runs: list[RunShape]
+    runs: list[RunLineShape]
     next_cursor: str | None
     count: CountShape | None = Field(default=None, description="Only where `count=true` asked for it")
 

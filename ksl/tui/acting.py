@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
+
+from ksl.tui import words
 from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.dialogs import Ask, Choose, Fill
 from ksl.tui.frame import Framed
@@ -125,3 +129,42 @@ async def _fork(screen: Framed, run_id: str, step: str, again: list[str]) -> Non
         screen.say(str(error), wrong=True)
         return
     screen.ksl.open_run(forked["run_id"])
+
+
+def wake_sleep(screen: Framed, run: Json, selected: str) -> None:
+    """The sleep that is selected, or the only one of the run."""
+    sleeping = {step["id"]: step for step in run["steps"] if step["status"] == "sleeping"}
+    if not sleeping:
+        screen.say("No sleep of this run waits.")
+    elif selected not in sleeping and len(sleeping) > 1:
+        screen.say(f"Several sleeps wait; choose one: {', '.join(sleeping)}.")
+    else:
+        step = sleeping[selected] if selected in sleeping else next(iter(sleeping.values()))
+        screen.run_worker(_wake(screen, run["run_id"], step), group="act")
+
+
+async def _wake(screen: Framed, run_id: str, step: Json) -> None:
+    due = words.moment(step["due"])
+    left = words.left(due, screen.ksl.now_ms())
+    told = [f"By itself it wakes {left}: {step['due']}. The run goes on as if its moment had come."]
+    if await screen.ksl.push_screen_wait(Ask(f"Wake {step['id']} now?", told)) is None:
+        return
+    try:
+        assert screen.client is not None
+        await screen.client.post(f"/runs/{part(run_id)}/wake", {"step": step["id"]})
+    except (Lost, Refused) as error:
+        screen.say(str(error), wrong=True)
+        return
+    screen.say(f"{step['id']} is awake")
+    screen.reload()
+
+
+def write_events(screen: Framed, run_id: str, events: list[Json]) -> None:
+    """As JSON, into the folder that the screens were opened in."""
+    target = Path(f"{run_id}-events.json")
+    try:
+        target.write_bytes(msgspec.json.format(msgspec.json.encode(events), indent=2))
+    except OSError as error:
+        screen.say(f"{target} was not written: {error}", wrong=True)
+        return
+    screen.say(f"{count(len(events), 'event')} written to {target.resolve()}")

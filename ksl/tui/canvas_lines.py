@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import cast
 
 from rich.text import Text
@@ -50,6 +51,11 @@ class CanvasLines(Lines):
         wide = max((len(each.text) for each in drawn), default=0) + 1
         self.show([each.id for each in drawn], paint, wide=wide)
         self.select(before)
+
+    def tell(self, told: str) -> None:
+        """Why there is no canvas."""
+        rows = wrap(safe.line(told), max(self.size.width - 1, 20))
+        self.show([None] * len(rows), lambda place, _width: Text(rows[place]))
 
     def _draw_boxes(
         self, rows: list[str], places: tuple[Place, ...], states: dict[str, str], before: str | None

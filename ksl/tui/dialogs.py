@@ -147,12 +147,14 @@ class View(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Close", id="view.close"),
         Binding("slash", "search", "Search", key_display="/", id="view.search"),
-        Binding("n", "next", "Next", id="view.next"),
+        Binding("n", "next(1)", "Next", id="view.next"),
+        Binding("N", "next(-1)", "Before", id="view.before"),
         Binding("y", "copy", "Copy", id="view.copy"),
     ]
 
-    def __init__(self, title: str, value: object) -> None:
+    def __init__(self, title: str, value: object, *, searching: bool = False) -> None:
         super().__init__()
+        self._searching = searching
         self.heading = title
         self.value = value
         self.shown = list(safe.value_lines(value))
@@ -174,6 +176,8 @@ class View(ModalScreen[None]):
             wide=wide,
         )
         lines.focus()
+        if self._searching:
+            self.action_search()
 
     def action_leave(self) -> None:
         if self.query_one("#search").has_focus:
@@ -185,12 +189,13 @@ class View(ModalScreen[None]):
         self.query_one("#search").display = True
         self.query_one("#search").focus()
 
-    def action_next(self) -> None:
+    def action_next(self, direction: int) -> None:
+        """To the next line that has what was searched for, or the one before; round the end and the beginning."""
         wanted = self.query_one("#search", Input).value.lower()
         lines = self.query_one(Lines)
         count = len(self.shown)
         for step in range(1, count + 1):
-            place = (lines.place + step) % count
+            place = (lines.place + step * direction) % count
             if wanted and wanted in self.shown[place].lower():
                 lines.select(str(place))
                 return
@@ -203,4 +208,4 @@ class View(ModalScreen[None]):
     def _searched(self) -> None:
         self.query_one("#search").display = False
         self.query_one(Lines).focus()
-        self.action_next()
+        self.action_next(1)

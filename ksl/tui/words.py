@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ksl.build.canvas.glyphs import ASCII, UNICODE, Glyphs
+from ksl.views.now_at import stretch
 from ksl.views.times import parse_rfc3339
 
 Json = dict[str, Any]
@@ -82,6 +83,7 @@ COLOURS = {
     "pending": "bright_black",
     "running": "blue",
     "retrying": "yellow",
+    "backoff": "yellow",
     "sleeping": "cyan",
     "waiting": "yellow",
     "held": "magenta",
@@ -124,22 +126,14 @@ def took(ms: int) -> str:
 
 
 def ago(at_ms: int | None, now_ms: int) -> str:
-    return "" if at_ms is None else f"{_whole(now_ms - at_ms)} ago"
+    return "" if at_ms is None else f"{stretch(now_ms - at_ms)} ago"
 
 
 def left(at_ms: int | None, now_ms: int) -> str:
     """Until a moment to come; "due" for one that is past."""
     if at_ms is None:
         return ""
-    return "due" if at_ms <= now_ms else f"in {_whole(at_ms - now_ms)}"
-
-
-def _whole(ms: int) -> str:
-    s = max(ms, 0) // 1000
-    for most, unit, name in ((90, 1, "s"), (5_400, 60, "m"), (48 * 3_600, 3_600, "h")):
-        if s < most:
-            return f"{s // unit}{name}"
-    return f"{s // 86_400}d"
+    return "due" if at_ms <= now_ms else f"in {stretch(at_ms - now_ms)}"
 
 
 def count(number: int, noun: str) -> str:

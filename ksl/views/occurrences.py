@@ -13,6 +13,7 @@ from typing import Literal
 from ksl.build.canvas.lights import NodeState
 from ksl.records import Event
 from ksl.records.moment import from_rfc3339
+from ksl.views.steps import DUE_IN
 from ksl.views.values import is_list, is_object, value_of
 
 Kind = Literal["step", "sleep", "hook"]
@@ -99,15 +100,12 @@ class Occurrences:
             each.started_at_ms = (meta.started_at_ms if meta else 0) or event.at_ms
         data = value_of(event.data) if event.type in _TELLS else None
         told = data if is_object(data) else {}
+        if (due := DUE_IN.get(event.type)) is not None:
+            each.due_ms = _moment(told.get(due))
         match event.type:
             case "step_retrying":
                 each.failure = str(told.get("type") or "")
-                each.due_ms = _moment(told.get("next_attempt_at"))
-            case "sleep_started":
-                each.due_ms = _moment(told.get("due"))
-            case "hook_created":
-                each.due_ms = _moment(told.get("expires_at"))
-            case "step_started":
+            case "sleep_started" | "hook_created" | "step_started":
                 pass
             case _:
                 each.finished_at_ms = (meta.finished_at_ms if meta else 0) or event.at_ms

@@ -34,17 +34,25 @@ _STATUS_AFTER: dict[EventType, StepStatus] = {
     "hook_rejected": "failed",
     "hook_expired": "failed",
 }
+# Where an event's data says until when its step waits.
+DUE_IN: dict[EventType, str] = {
+    "step_retrying": "next_attempt_at",
+    "sleep_started": "due",
+    "hook_created": "expires_at",
+}
 _BEGINNINGS: frozenset[EventType] = frozenset({"step_started", "sleep_started", "hook_created"})
 
 
 class StepState(msgspec.Struct):
-    """A step as its events so far say. Times are Unix milliseconds."""
+    """A step as its events so far say. Times are Unix milliseconds; `due`, what it waits for, is as recorded."""
 
     id: str
     kind: str
     status: StepStatus
     callee: str = ""
     attempts: int = 0
+    attempts_max: int | None = None
+    due: str | None = None
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     input: bytes | None = None
@@ -58,7 +66,7 @@ def steps_json(events: Iterable[Event], under_way: Mapping[str, UnderWay] | None
     for id, now in (under_way or {}).items():
         step = steps.setdefault(id, StepState(id, now.kind, "running"))
         if now.how != "asleep" and step.status in ("running", "retrying", "reopened", "cancelled"):
-            step.status, step.finished_at_ms, step.error = "running", None, None
+            step.status, step.finished_at_ms, step.error, step.due = "running", None, None, None
             step.callee, step.input = now.callee, step.input or now.input
             step.attempts = max(step.attempts, now.attempt)
             step.started_at_ms = step.started_at_ms or now.started_at_ms
@@ -87,6 +95,8 @@ def step_json(step: StepState) -> JsonObject:
         "callee": step.callee or None,
         "status": step.status,
         "attempts": step.attempts,
+        "attempts_max": step.attempts_max,
+        "due": step.due,
         "started_at": rfc3339_or_none(step.started_at_ms),
         "finished_at": rfc3339_or_none(step.finished_at_ms),
         "input": value_of(step.input),
@@ -103,6 +113,8 @@ def _apply(step: StepState, event: Event) -> None:
     if meta is not None:
         step.callee = meta.callee or step.callee
         step.attempts = max(step.attempts, meta.attempt)
+        step.attempts_max = meta.attempts_max or step.attempts_max
+    step.due = _due(event)
     if step.started_at_ms is None:
         step.started_at_ms = (meta.started_at_ms if meta else 0) or event.at_ms
     if event.type in _BEGINNINGS:
@@ -117,6 +129,12 @@ def _apply(step: StepState, event: Event) -> None:
         step.error = value_of(event.data)
     if step.kind not in ("sleep", "hook"):
         step.attempts = max(step.attempts, 1)
+
+
+def _due(event: Event) -> str | None:
+    field = DUE_IN.get(event.type)
+    data = value_of(event.data) if field is not None else None
+    return data.get(field) if field is not None and is_object(data) else None
 
 
 def _kind(event: Event) -> str:

@@ -1,27 +1,70 @@
-"""A run's steps side by side in time: a bar for each attempt, long waits drawn short. Pure."""
+"""A run's steps side by side in time: a bar for each attempt, and for what lies between two of them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
+from ksl.views.lights import node_path
+from ksl.views.time_scale import Stretch, TimeScale
 from ksl.views.times import parse_rfc3339
 from ksl.views.values import JsonObject
 
 ROWS_MOST = 300
+GROUPED = 500  # more steps than that are shown as one row for each place in the code
 _WAITS = ("sleep", "hook")
-# From the first share of the time in which something worked, a stretch in which nothing did is drawn as the second.
-_LONG = 0.4
-_LEAST_MS = 2_000  # what is shorter is drawn as it was: there is nothing to be gained
-_SHORT = 0.12
 
 
-class _Bar(NamedTuple):
+class Bar(NamedTuple):
+    """`works`: not a wait, nor the time between two attempts. One that is open reaches until now."""
+
     start_ms: int
     end_ms: int
     status: str
     works: bool
+    open: bool
+
+    @property
+    def stretch(self) -> Stretch:
+        return Stretch(self.start_ms, self.end_ms, self.works)
+
+
+class Track(NamedTuple):
+    """A step in time; or, where `stands_for` is more than 1, the steps of one place in the code, by its path."""
+
+    id: str
+    status: str
+    bars: tuple[Bar, ...]
+    stands_for: int = 1
+
+
+def tracks(steps: Iterable[JsonObject], spans: Iterable[JsonObject], *, now_ms: int) -> list[Track]:
+    """Steps that have begun, in the order they are given. `steps` and `spans` as `ksl.views.runs` answers them."""
+    attempts: dict[str, list[JsonObject]] = {}
+    for span in spans:
+        if span["kind"] == "attempt":
+            attempts.setdefault(span["parent"], []).append(span)
+    return [
+        Track(step["id"], step["status"], tuple(_bars(step, attempts.get(step["id"], []), now_ms)))
+        for step in steps
+        if step["started_at"]
+    ]
+
+
+def grouped(found: Sequence[Track]) -> list[Track]:
+    """One for each place in the code; its status is that of the newest step of it that did not succeed."""
+    paths: dict[str, list[Track]] = {}
+    for each in found:
+        paths.setdefault(node_path(each.id), []).append(each)
+    return [
+        Track(
+            path,
+            next((each.status for each in reversed(all) if each.status != "succeeded"), "succeeded"),
+            tuple(bar for each in all for bar in each.bars),
+            len(all),
+        )
+        for path, all in paths.items()
+    ]
 
 
 def timeline_json(
@@ -32,13 +75,9 @@ def timeline_json(
     Shape:   `rows`, the newest `most`: a step with its `bars`, each with `left` and `width` as parts of the whole;
              `gaps`: `{"left", "width", "ms"}` where more time passed than is drawn; `earlier`: rows left out.
     """
-    attempts: dict[str, list[JsonObject]] = {}
-    for span in spans:
-        if span["kind"] == "attempt":
-            attempts.setdefault(span["parent"], []).append(span)
     shown = [step for step in steps if step["started_at"]][-most:]
-    bars = [_bars(step, attempts.get(step["id"], []), now_ms) for step in shown]
-    scale = _Scale([bar for row in bars for bar in row])
+    found = tracks(shown, spans, now_ms=now_ms)
+    scale = TimeScale(bar.stretch for track in found for bar in track.bars)
     return {
         "rows": [
             {
@@ -53,70 +92,36 @@ def timeline_json(
                 "bars": [
                     {"left": scale.at(bar.start_ms), "width": scale.at(bar.end_ms) - scale.at(bar.start_ms)}
                     | {"status": bar.status}
-                    for bar in row
+                    for bar in track.bars
                 ],
             }
-            for step, row in zip(shown, bars, strict=True)
+            for step, track in zip(shown, found, strict=True)
         ],
-        "gaps": scale.gaps,
+        "gaps": [gap._asdict() for gap in scale.gaps],
         "earlier": len(steps) - len(shown),
     }
 
 
-def _bars(step: JsonObject, attempts: Sequence[JsonObject], now_ms: int) -> list[_Bar]:
-    start, end = parse_rfc3339(step["started_at"]), _end(step, now_ms)
+def _bars(step: JsonObject, attempts: Sequence[JsonObject], now_ms: int) -> list[Bar]:
+    start, end, open = *_ends(step, now_ms), step["finished_at"] is None
+    status: str = step["status"]
     if step["kind"] in _WAITS:
-        return [_Bar(start, end, step["status"], works=False)]
+        return [Bar(start, end, status, works=False, open=open)]
     if not attempts:
-        return [_Bar(start, end, step["status"], works=step["status"] != "reopened")]
-    bars: list[_Bar] = []
+        return [Bar(start, end, status, works=status != "reopened", open=open)]
+    bars: list[Bar] = []
     for attempt in attempts:
-        begun, ended = parse_rfc3339(attempt["started_at"]), _end(attempt, now_ms)
+        begun, ended = _ends(attempt, now_ms)
         if bars and begun > bars[-1].end_ms:
-            bars.append(_Bar(bars[-1].end_ms, begun, "backoff", works=False))
-        bars.append(_Bar(begun, ended, attempt["status"], works=True))
-    if step["finished_at"] is None and end > bars[-1].end_ms:
-        running = step["status"] == "running"
-        bars.append(_Bar(bars[-1].end_ms, end, "running" if running else "backoff", works=running))
+            bars.append(Bar(bars[-1].end_ms, begun, "backoff", works=False, open=False))
+        bars.append(Bar(begun, ended, attempt["status"], works=True, open=False))
+    if open and end > bars[-1].end_ms:
+        running = status == "running"
+        begun = bars[-1].end_ms
+        bars.append(Bar(begun, end, "running" if running else "backoff", works=running, open=True))
     return bars
 
 
-def _end(item: JsonObject, now_ms: int) -> int:
+def _ends(item: JsonObject, now_ms: int) -> tuple[int, int]:
     start = parse_rfc3339(item["started_at"])
-    return max(start, parse_rfc3339(item["finished_at"]) if item["finished_at"] else now_ms)
-
-
-class _Scale:
-    """Where a moment lies between the left edge, 0, and the right one, 1."""
-
-    def __init__(self, bars: Sequence[_Bar]) -> None:
-        changes: dict[int, int] = {}  # by moment: how many more bars work from there on
-        for bar in bars:
-            changes[bar.start_ms] = changes.get(bar.start_ms, 0) + bar.works
-            changes[bar.end_ms] = changes.get(bar.end_ms, 0) - bar.works
-        moments = sorted(changes)
-        stretches: list[tuple[int, int, bool]] = []  # from, to, whether something worked
-        working = 0
-        for start, end in pairwise(moments):
-            working += changes[start]
-            stretches.append((start, end, working > 0))
-        worked_ms = sum(end - start for start, end, works in stretches if works)
-        self._places = {moments[0]: 0.0} if moments else {}
-        drawn: list[tuple[int, float, float, int]] = []
-        total = 0.0
-        for start, end, works in stretches:
-            length = end - start
-            is_long = not works and worked_ms > 0 and length > max(worked_ms * _LONG, _LEAST_MS)
-            width = worked_ms * _SHORT if is_long else float(length)
-            drawn.append((start, total, width, length))
-            total += width
-            self._places[end] = total
-        self._whole = total or 1.0
-        self.gaps: list[JsonObject] = [
-            {"left": left / self._whole, "width": width / self._whole, "ms": length}
-            for _, left, width, length in drawn
-            if length > width
-        ]
-
-    def at(self, moment_ms: int) -> float:
-        return self._places[moment_ms] / self._whole
+    return start, max(start, parse_rfc3339(item["finished_at"]) if item["finished_at"] else now_ms)

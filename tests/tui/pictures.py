@@ -51,7 +51,7 @@ async def taken() -> dict[str, str]:
                 await pilot.pause(0.5)
                 take("run")
                 await pilot.press("d")
-                await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.position)
+                await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.inspector.position)
                 await pilot.press("p", "p")
                 await pilot.pause(1.0)
                 take("replay")

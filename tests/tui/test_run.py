@@ -85,8 +85,8 @@ async def test_h_leaves_what_is_not_simply_done(served: Served) -> None:
     async with shown(served) as (app, pilot):
         screen = await opened(app, pilot, made["failed"])
         await pilot.press("h")
-        await until(pilot, lambda: len(screen.rows) == 3)
-        assert {row.key for row in screen.rows} == {"ship-order#0"}
+        await until(pilot, lambda: len(screen.timeline.rows) == 3)
+        assert {row.key for row in screen.timeline.rows} == {"ship-order#0"}
 
 
 async def test_v_draws_boxes_where_they_fit_and_says_so_where_they_do_not(served: Served) -> None:
@@ -107,12 +107,12 @@ async def test_a_run_is_stepped_back_through_with_its_source_and_its_variables(s
     async with shown(served) as (app, pilot):
         screen = await opened(app, pilot, made["failed"])
         await pilot.press("d")
-        await until(pilot, lambda: screen.position)
-        assert screen.position is not None
-        last = screen.position["last_seq"]
+        await until(pilot, lambda: screen.inspector.position)
+        assert screen.inspector.position is not None
+        last = screen.inspector.position["last_seq"]
         for seq in range(last - 1, 2, -1):
             await pilot.press("p")
-            await until(pilot, lambda seq=seq: screen.position and screen.position["seq"] == seq)  # type: ignore[misc]
+            await until(pilot, lambda seq=seq: screen.inspector.position and screen.inspector.position["seq"] == seq)  # type: ignore[misc]
         await until(pilot, lambda: "reserved = 'o-114: reserved'" in text_of(app))
         assert not re.search(r"paid +=", text_of(app).replace("paid = await", ""))
         assert "charge_card.run(" in text_of(app)
@@ -160,7 +160,7 @@ async def test_a_run_of_many_steps_is_one_row_for_each_place_in_the_code(served:
     run_id = (await served.ended("many", 600))["run_id"]
     async with shown(served) as (app, pilot):
         screen = await opened(app, pilot, run_id)
-        await until(pilot, lambda: [row.label for row in screen.rows] == ["press (600)"])
+        await until(pilot, lambda: [row.label for row in screen.timeline.rows] == ["press (600)"])
 
 
 async def test_a_run_that_retention_removed_says_so_and_stays_to_be_read(served: Served) -> None:

@@ -67,7 +67,7 @@ async def test_a_megabyte_is_cut(served: Served) -> None:
         app.open_run(run_id)
         await until(pilot, lambda: "more lines: enter shows all" in text_of(app) or "x" * 40 in text_of(app))
         assert isinstance(app.screen, RunScreen)
-        app.screen.inspected = "events"
+        app.screen.inspector.tab = "events"
         app.screen.reload()
         await until(pilot, lambda: "run_completed" in text_of(app))
 

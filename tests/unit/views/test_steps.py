@@ -34,6 +34,8 @@ def test_a_step_that_failed_once_and_then_succeeded_has_two_attempts_and_no_erro
             "callee": None,
             "status": "succeeded",
             "attempts": 2,
+            "attempts_max": None,
+            "due": None,
             "started_at": "1970-01-01T00:00:01.500Z",
             "finished_at": "1970-01-01T00:00:02.900Z",
             "input": None,
@@ -69,6 +71,28 @@ def test_the_newest_event_of_a_step_gives_its_status(
 def test_the_bodys_own_timers_are_no_steps() -> None:
     events = history(("timer_started", "timer#0", None, None), ("timer_fired", "timer#0", None, None))
     assert steps_json(events) == []
+
+
+def test_what_a_step_waits_for_is_told_as_long_as_it_waits() -> None:
+    events = history(
+        (
+            "step_retrying",
+            "pay#0",
+            b'{"type":"OSError","next_attempt_at":"2026-01-01T00:00:09.000Z"}',
+            Meta(attempt=1, attempts_max=5),
+        ),
+        ("sleep_started", "sleep#0", b'{"due":"2026-01-02T00:00:00.000Z"}', None),
+        ("hook_created", "hook#0", b'{"expires_at":null}', None),
+    )
+    assert [(step["due"], step["attempts_max"]) for step in steps_json(events)] == [
+        ("2026-01-01T00:00:09.000Z", 5),
+        ("2026-01-02T00:00:00.000Z", None),
+        (None, None),
+    ]
+    [running, *_] = steps_json(events, {"pay#0": UnderWay("running", "action", "pay", 2, 1, None)})
+    assert running["due"] is None
+    over = [*events, Event("r1", 9, "sleep_completed", "sleep#0", 9000)]
+    assert steps_json(over)[1]["due"] is None
 
 
 def test_a_step_that_a_retry_of_the_run_reopens_is_no_longer_failed() -> None:
