@@ -14,18 +14,20 @@ from ksl.errors import ImportFailed, KslError
 
 @dataclass(frozen=True, slots=True)
 class ImportFailure:
-    """`file` and `line` are the innermost line of the project; `traceback` has the project's frames only, and is
-    empty for a module that only imports one which did not load."""
+    """`file` and `line` are the innermost line of the project; `traceback` has the project's frames only. It is
+    empty for a module that only imports one which did not load, and of an error of ksl's own, whose message is
+    all there is to say, it is the lines alone."""
 
     module: str  # the one that discovery was importing; `file` may be another, which it imports
     file: str  # relative to the project folder, where it lies below it
     line: int
-    error: str  # "ZeroDivisionError: division by zero"
+    error: str  # "ZeroDivisionError: division by zero", or the message of an error of ksl's own
     traceback: str
     code: str  # the error's own KSL code, or ImportFailed's
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.error}"
+        code = "" if self.code == ImportFailed.code else f"{self.code} "
+        return f"{self.file}:{self.line} {code}{self.error}"
 
 
 def import_failure(error: BaseException, *, module: str, file: Path, root: Path) -> ImportFailure:
@@ -35,6 +37,7 @@ def import_failure(error: BaseException, *, module: str, file: Path, root: Path)
     place = (str(file), 1)
     # What follows from another failure is told by the import that led there alone.
     follows = isinstance(error, NotLoaded)
+    own = isinstance(error, KslError)
     if told.stack:
         frame = told.stack[0 if follows else -1]
         place = (frame.filename, frame.lineno or 1)
@@ -45,8 +48,8 @@ def import_failure(error: BaseException, *, module: str, file: Path, root: Path)
         file=relative(place[0], root),
         line=place[1],
         error=_headline(error),
-        traceback="" if follows else "".join(told.format()),
-        code=error.code if isinstance(error, KslError) else ImportFailed.code,
+        traceback="" if follows else "".join(told.stack.format() if own else told.format()),
+        code=error.code if own else ImportFailed.code,
     )
 
 
@@ -85,6 +88,8 @@ def relative(file: str, root: Path) -> str:
 
 
 def _headline(error: BaseException) -> str:
+    if isinstance(error, KslError):
+        return str(error)
     name = type(error).__name__
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{name}: {text}" if text else name

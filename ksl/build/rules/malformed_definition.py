@@ -47,10 +47,9 @@ async def order(amount: int) -> int:
         """What kept a module from loading, at its decorator; None when the failure is of another kind."""
         if failure.code != self.code:
             return None
-        message = failure.error.removeprefix(f"{Malformed.__name__}: ")
         for node in ast.walk(source.tree):
             if isinstance(node, FunctionNode):
                 for decorator in node.decorator_list:
                     if decorator.lineno <= failure.line <= (decorator.end_lineno or 0):
-                        return Finding(decorator, message, self.fix)
+                        return Finding(decorator, failure.error, self.fix)
         return None

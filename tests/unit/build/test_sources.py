@@ -63,6 +63,19 @@ def test_a_source_of_a_module_that_failed_is_not_there(load: Load) -> None:
     assert [failure.error for failure in project.failures] == ["ValueError: no"]
 
 
+def test_an_error_of_ksls_own_is_told_in_its_own_words_with_the_lines_that_led_there(load: Load) -> None:
+    made = 'def make(slug: str) -> None:\n    WebhookSource(slug, endpoint="a b")\n\nmake("signup")\n'
+    project = load({"triggers/a.py": HEAD + made})
+
+    [failure] = project.failures
+    assert failure.code == "KSL301"
+    assert failure.error.startswith("WebhookSource signup:")
+    told = [line.strip() for line in failure.traceback.splitlines() if "^" not in line]
+    assert told[0].startswith('File "')
+    assert (told[1], told[-1]) == ('make("signup")', 'WebhookSource(slug, endpoint="a b")')
+    assert str(failure).startswith(f"triggers/a.py:{failure.line} KSL301 WebhookSource signup:")
+
+
 def test_a_source_of_a_workflow_that_did_not_load_is_told_of_at_its_line(load: Load) -> None:
     project = load(
         {
