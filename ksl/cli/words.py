@@ -15,6 +15,8 @@ def label(status: str) -> str:
     from ksl.records import STATUS_LABELS
 
     labels: dict[RunStatus, str] = STATUS_LABELS
+    if status == "retrying":
+        return "Retrying"
     return next((text for known, text in labels.items() if known.value == status), status)
 
 

@@ -100,7 +100,8 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
         run.take(event, result.value if event.data is result.data else None)
         return
     data = failures.failure_data(error, step=step, attempts=attempt, type=result.type)
-    delay_s = _next_attempt_in(run, call, error, made=attempt - run.history.reopened_at.get(step, 0))
+    before = run.history.reopened_at.get(step, 0)
+    delay_s = _next_attempt_in(run, call, error, made=attempt - before)
     if delay_s is None:
         meta = replace(meta, fatal=isinstance(error, _FINAL))
         run.post("step_failed", step, data=failures.encode(data), input=call.input, meta=meta)
@@ -108,6 +109,7 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
     due_ms = run.host.clock.now_ms() + 1 + int(delay_s * 1000)
     timer = moments.back_off(run, call, due_ms)
     data |= {"attempt": attempt, "next_attempt_at": rfc3339(due_ms)}
+    meta = replace(meta, attempts_max=before + _attempts_allowed(call, error))
     run.note("step_retrying", step, data=failures.encode(data), input=call.input, meta=meta, timers=(timer,))
 
 
@@ -267,7 +269,8 @@ def _failed(run: Run, error: BaseException) -> None:
         "next_attempt_at": rfc3339(due_ms),
         "error": data,
     }
-    run.record("run_retrying", None, data=failures.encode(retrying), meta=Meta(attempt=attempt + 1))
+    meta = Meta(attempt=attempt + 1, attempts_max=policy.attempts)
+    run.record("run_retrying", None, data=failures.encode(retrying), meta=meta)
     _clear_timers(run, keep_hooks=True)
     run.change.timers_set.append(TimerRow(due_ms, run.run_id, "", "run_retry", boot=run.host.boot))
     run.set_row(status=RunStatus.QUEUED, due_ms=due_ms, attempt=attempt + 1, waiting_on=None)
@@ -301,7 +304,7 @@ def _next_attempt_in(run: Run, call: Call, error: BaseException, *, made: int) -
     if isinstance(error, _FINAL):
         return None
     if isinstance(error, RetryLater):
-        if made >= (policy.attempts if policy.attempts > 1 else _RETRY_LATER_ATTEMPTS):
+        if made >= _attempts_allowed(call, error):
             return None
         try:
             after_s = parse_duration(error.after)
@@ -311,6 +314,12 @@ def _next_attempt_in(run: Run, call: Call, error: BaseException, *, made: int) -
     if made >= policy.attempts or not isinstance(error, policy.on):
         return None
     return policy.delay_s(made, run.host.rng)
+
+
+def _attempts_allowed(call: Call, error: BaseException) -> int:
+    assert call.action is not None
+    attempts = call.action.retry.attempts
+    return _RETRY_LATER_ATTEMPTS if attempts == 1 and isinstance(error, RetryLater) else attempts
 
 
 def _moment(kind: str, timer: TimerRow) -> dict[str, Any]:

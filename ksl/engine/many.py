@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from ksl.errors import BadRequest, KslError, WrongState
 from ksl.log.store import Store
 from ksl.records import RunFilter, RunStatus
@@ -35,7 +37,7 @@ def selection(verb: Verb, where: RunFilter) -> RunFilter:
 
     Errors: BadRequest where nothing narrows the filter, or where it names a state that the verb does not take.
     """
-    if where.workflow is None and not where.statuses and where.since_ms is None:
+    if where.workflow is None and not where.statuses and where.since_ms is None and not where.terms:
         raise BadRequest(
             f"{verb} by filter needs at least one of workflow, status and since: without them it would be every run."
         )
@@ -45,7 +47,11 @@ def selection(verb: Verb, where: RunFilter) -> RunFilter:
             raise BadRequest(
                 f"status: a run that is {status.value} has nothing to {verb}; {verb} takes {states}. Nothing was done."
             )
-    return RunFilter(workflow=where.workflow, statuses=where.statuses or TAKES[verb], since_ms=where.since_ms)
+    if verb not in ("cancel", "pause") and any("retrying" in term.values for term in where.terms):
+        raise BadRequest(
+            f"status: a run that is retrying has nothing to {verb}; it goes on by itself. Nothing was done."
+        )
+    return replace(where, statuses=where.statuses or TAKES[verb])
 
 
 async def matching(store: Store, where: RunFilter) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from ksl.log.histogram import Histogram
 from ksl.log.memory_triggers import MemoryTriggers
 from ksl.log.mishaps import closed, gone, refused
 from ksl.log.rows import TimerKey, timer_key
-from ksl.log.selection import matches
+from ksl.log.selection import RETRY_KINDS, matches, retrying_of
 from ksl.log.sessions import MemorySessions
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits, WorkflowSize
-from ksl.records import FINISHED, CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import FINISHED, CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 
 class MemoryStore:
@@ -133,8 +133,7 @@ class MemoryStore:
 
     def _meant(self, run: RunRow, where: RunFilter) -> bool:
         retrying = any(
-            timer.run_id == run.run_id and timer.kind in ("run_retry", "step_retry")
-            for timer in self._tables.timers
+            timer.run_id == run.run_id and timer.kind in RETRY_KINDS for timer in self._tables.timers
         )
         return matches(run, where, self._tables.histories.get(run.run_id, ()), retrying=retrying)
 
@@ -166,6 +165,19 @@ class MemoryStore:
         return {
             run_id: (histories[run_id][0], histories[run_id][-1]) for run_id in run_ids if run_id in histories
         }
+
+    async def retries(self, run_ids: Sequence[str]) -> dict[str, Retrying]:
+        wanted = frozenset(run_ids)
+        found: dict[str, Retrying] = {}
+        for timer in self._tables.timers:
+            if timer.run_id in wanted and timer.run_id not in found and timer.kind in RETRY_KINDS:
+                told = "run_retrying" if timer.kind == "run_retry" else "step_retrying"
+                history = reversed(self._tables.histories.get(timer.run_id, []))
+                newest = (
+                    event.meta for event in history if event.type == told and (event.step or "") == timer.step
+                )
+                found[timer.run_id] = retrying_of(timer.step, timer.due_ms, next(newest, None))
+        return found
 
     async def feed(self, after: int, *, limit: int = 1000) -> list[FeedRow]:
         later = enumerate(self._tables.feed[after:], start=after + 1)

@@ -17,9 +17,9 @@ from ksl.log.connection import Link
 from ksl.log.cursor import place
 from ksl.log.mishaps import closed, read_mishap
 from ksl.log.pruning import OLD_COUNT
-from ksl.log.selection import where_of
+from ksl.log.selection import RETRIES, retrying_of, where_of
 from ksl.log.store import FeedRow, Page, Waits
-from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 T = TypeVar("T")
 
@@ -144,6 +144,12 @@ class Reader:
             return answer
 
         return await self.ask(read)
+
+    async def retries(self, run_ids: Sequence[str]) -> dict[str, Retrying]:
+        found = await self._all(RETRIES, (json.dumps(list(run_ids)),))
+        return {
+            run_id: retrying_of(step, due_ms, rows.read_meta(meta)) for run_id, step, due_ms, meta in found
+        }
 
     async def feed(self, after: int, *, limit: int) -> list[FeedRow]:
         def read(connection: sqlite3.Connection) -> list[FeedRow]:

@@ -92,6 +92,14 @@ def read_events(connection: sqlite3.Connection, run_id: str, rows: Iterable[tupl
     return events
 
 
+def read_meta(meta: bytes | None) -> Meta | None:
+    """Of an event whose checksum was not looked at: None for what cannot be read."""
+    try:
+        return None if meta is None else _decode_meta(meta)
+    except msgspec.DecodeError:
+        return None
+
+
 def damaged(run_id: str, seq: int, how: str) -> DamagedEvent:
     where = f"event {seq}" if seq else "its history"
     return DamagedEvent(
@@ -131,7 +139,9 @@ def _columns(record: type[Any], *, kept: set[str], json: set[str]) -> tuple[Call
 
 
 run_upsert, RUN_COLUMNS = _columns(
-    RunRow, kept={"run_id", "workflow", "code_version", "idempotency_key", "origin"}, json={"waiting_on"}
+    RunRow,
+    kept={"run_id", "workflow", "created_at_ms", "code_version", "idempotency_key", "origin"},
+    json={"waiting_on"},
 )
 _hook_upsert, HOOK_COLUMNS = _columns(HookRow, kept={"token_hash"}, json={"details", "schema"})
 HOOK_UPSERT = _hook_upsert(1)

@@ -6,10 +6,24 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus, RunTerm
+from ksl.records import FINISHED, Event, Meta, Retrying, RunFilter, RunRow, RunStatus, RunTerm
 
 _DATA = "ifnull(data, (SELECT CAST(content AS TEXT) FROM blob WHERE hash = data_blob))"
-_RETRYING = "run_id IN (SELECT run_id FROM timer WHERE kind IN ('run_retry', 'step_retry'))"
+RETRY_KINDS = ("run_retry", "step_retry")
+_RETRIES = "kind IN ('run_retry', 'step_retry')"
+# What is held keeps its timers, and nothing is tried again until it is released.
+_RETRYING = f"(status <> 'held' AND run_id IN (SELECT run_id FROM timer WHERE {_RETRIES}))"
+# Of each run asked for: its soonest retry, and what is known of the attempt that is to be followed.
+RETRIES = f"""
+    WITH asked (run) AS MATERIALIZED (SELECT value FROM json_each(?)),
+         soonest (run_id, step, type, due_ms) AS MATERIALIZED (
+             SELECT run_id, step, iif(kind = 'run_retry', 'run_retrying', 'step_retrying'), min(due_ms)
+             FROM asked CROSS JOIN timer WHERE run_id = run AND {_RETRIES} GROUP BY run_id)
+    SELECT run_id, step, due_ms, (
+        SELECT CAST(meta AS BLOB) FROM event
+        WHERE event.run_id = soonest.run_id AND event.type = soonest.type AND ifnull(event.step, '') = soonest.step
+        ORDER BY seq DESC LIMIT 1)
+    FROM soonest"""
 _AFTER_CALLEE = "#~["  # count, further site, task place
 _FINISHED = ", ".join(f"'{status}'" for status in sorted(FINISHED))
 _TOOK = f"(CASE WHEN status IN ({_FINISHED}) THEN finished_at_ms ELSE ? END - started_at_ms)"
@@ -45,6 +59,9 @@ def where_of(where: RunFilter, status: RunStatus | None) -> tuple[str, list[Any]
 
 
 def _term(term: RunTerm) -> tuple[str, list[Any]]:
+    if term.key == "id" and not term.negated:
+        # One look-up each; as a row of ORs it would be a walk over all runs.
+        return f"run_id IN ({', '.join('?' * len(term.values))})", list(term.values)
     parts: list[str] = []
     values: list[Any] = []
     for value in term.values:
@@ -97,6 +114,7 @@ _SQL: dict[str, Callable[[Any, int], tuple[str, list[Any]]]] = {
     "workflow": _column("workflow"),
     "trigger": _column('"trigger"'),
     "subscriber": _column("subscriber"),
+    "id": _column("run_id"),
     "version": lambda value, now_ms: ("substr(code_version, 1, ?) = ?", [len(value), value]),
     "until": lambda value, now_ms: ("created_at_ms <= ?", [value]),
     "longer": lambda value, now_ms: (f"{_TOOK} > ?", [now_ms, value]),
@@ -105,6 +123,14 @@ _SQL: dict[str, Callable[[Any, int], tuple[str, list[Any]]]] = {
     "error": _error,
     "text": _text,
 }
+
+
+def retrying_of(step: str, due_ms: int, meta: Meta | None) -> Retrying:
+    """`meta`: of the event that told of the failed attempt, where it can be read."""
+    known = meta or Meta()
+    # A run's event counts the attempt to come, a step's the one that failed.
+    attempt = known.attempt + (1 if step and known.attempt else 0)
+    return Retrying(step or None, attempt, known.attempts_max, due_ms)
 
 
 def matches(run: RunRow, where: RunFilter, history: Sequence[Event], *, retrying: bool) -> bool:
@@ -125,13 +151,17 @@ def matches(run: RunRow, where: RunFilter, history: Sequence[Event], *, retrying
 def _holds(run: RunRow, term: RunTerm, value: Any, history: Sequence[Event], retrying: bool) -> bool:
     match term.key:
         case "state":
-            return retrying if value == "retrying" else run.status == value
+            return (
+                retrying and run.status is not RunStatus.HELD if value == "retrying" else run.status == value
+            )
         case "workflow":
             return run.workflow == value
         case "trigger":
             return run.trigger == value
         case "subscriber":
             return run.subscriber == value
+        case "id":
+            return run.run_id == value
         case "version":
             return (run.code_version or "").startswith(value)
         case "until":

@@ -21,7 +21,7 @@ from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, 
 from ksl.log.suspects import acquit, mark_closed
 from ksl.log.trigger_reader import TriggerReader
 from ksl.log.writer import Writer
-from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 
 class SqliteStore:
@@ -144,6 +144,9 @@ class SqliteStore:
 
     async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
         return await self._reader.ends(run_ids)
+
+    async def retries(self, run_ids: Sequence[str]) -> dict[str, Retrying]:
+        return await self._reader.retries(run_ids)
 
     async def newest_seq(self, run_id: str) -> int:
         return await self._reader.newest_seq(run_id)

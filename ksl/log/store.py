@@ -15,7 +15,7 @@ import msgspec
 
 from ksl.errors import KslError
 from ksl.log.trigger_rows import TriggerRows
-from ksl.records import CodeRow, Event, HookRow, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 if TYPE_CHECKING:
     from ksl.log.credentials import CredentialTables
@@ -198,6 +198,10 @@ class Store(Protocol):
 
     async def ends(self, run_ids: Sequence[str]) -> dict[str, tuple[Event, Event]]:
         """First and newest event of each run that has any: where input, output and error are."""
+        ...
+
+    async def retries(self, run_ids: Sequence[str]) -> dict[str, Retrying]:
+        """What is to be tried again of these runs, the soonest of each. One question for all of them."""
         ...
 
     async def newest_seq(self, run_id: str) -> int:

@@ -25,6 +25,7 @@ from ksl.records.firing import (
     Verdict,
 )
 from ksl.records.hook import HookRow, HookStatus
+from ksl.records.retrying import Retrying
 from ksl.records.run import FINISHED, STATUS_LABELS, RunFilter, RunRow, RunStatus, Trigger
 from ksl.records.run_term import RunTerm
 from ksl.records.timer import TimerKind, TimerRow
@@ -46,6 +47,7 @@ __all__ = [
     "HookStatus",
     "Meta",
     "Recipient",
+    "Retrying",
     "RunFilter",
     "RunRow",
     "RunStatus",

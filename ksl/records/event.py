@@ -46,9 +46,10 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     after: int = 0  # seq of the newest event the body had seen when it asked for this step
     by: str = ""  # who acted, for hooks and operations on a run
     fatal: bool = False  # the failure forbids every retry
+    attempts_max: int = 0  # of a failed attempt that another follows: the last one that the policy allows
     kind: str = ""  # what the step is: action, workflow, agent, llm, sleep, hook, timer
     callee: str = ""  # slug of what was called
-    origin: str = ""  # of a fork: the run it was made from
+    origin: str = ""  # of a fork or a repetition: the run it was made from
     seed: str = ""  # of a fork: whose random draws its history holds
     source: str = ""  # of a run that a trigger started: the source's slug
     firing: str = ""  # and the firing's id

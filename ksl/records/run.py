@@ -55,7 +55,7 @@ class RunRow(msgspec.Struct, frozen=True, gc=False):  # see event.py
     code_version: str | None = None
     waiting_on: bytes | None = None  # JSON list of {"kind", "step", "due"?, "name"?}
     idempotency_key: str | None = None
-    origin: str | None = None  # the run that this one was forked from
+    origin: str | None = None  # the run that this one was forked from, or repeats
 
 
 class RunFilter(msgspec.Struct, frozen=True):

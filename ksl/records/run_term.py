@@ -8,6 +8,7 @@ import msgspec
 
 TermKey = Literal[
     "state",  # a status, or "retrying": a step or the run itself waits for its next attempt
+    "id",
     "workflow",
     "trigger",
     "subscriber",

@@ -16,3 +16,10 @@ class UnderWay(msgspec.Struct, frozen=True):
     attempt: int  # the one under way, from 1; 0 for what is not tried
     started_at_ms: int | None  # of that attempt
     input: bytes | None  # JSON
+
+
+class AtHand(msgspec.Struct, frozen=True):
+    """The same in a list of runs."""
+
+    step: str  # bare id
+    attempt: int  # from 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ksl.records.under_way import UnderWay
+from ksl.records.under_way import AtHand, UnderWay
 
 if TYPE_CHECKING:
     from ksl.engine.engine import Engine
+
+_AT_HAND = 3
 
 
 def under_way(engine: Engine, run_id: str) -> dict[str, UnderWay]:
@@ -35,4 +37,18 @@ def under_way(engine: Engine, run_id: str) -> dict[str, UnderWay]:
                 )
             case _:
                 pass
+    return found
+
+
+def at_hand(engine: Engine, run_id: str) -> list[AtHand]:
+    """The first of its actions in flight, for a list of runs: found without looking at every attempt there is."""
+    run = engine.live.get(run_id)
+    if run is None or not run.caught_up:
+        return []
+    found: list[AtHand] = []
+    for id, call in run.asked.items():
+        if call.kind == "action" and id not in run.backoffs:
+            found.append(AtHand(id, run.attempts.get(id, 0) + 1))
+            if len(found) == _AT_HAND:
+                break
     return found

@@ -55,6 +55,7 @@ def meta_json(meta: Meta) -> JsonObject:
         "after": meta.after,
         "by": meta.by,
         "fatal": meta.fatal,
+        "attempts_max": meta.attempts_max,
         "kind": meta.kind,
         "callee": meta.callee,
         "origin": meta.origin,

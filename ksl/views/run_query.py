@@ -21,6 +21,7 @@ STATES = (*(status.value for status in RunStatus), "retrying")
 TRIGGERS = ("api", "cron", "webhook", "poll", "agent", "retry")
 
 KEYS: dict[str, str] = {
+    "id": "a run's whole id; several with commas",
     "state": f"{', '.join(STATES)}",
     "workflow": "a workflow's slug",
     "trigger": f"how it started: {', '.join(TRIGGERS)}",
@@ -149,6 +150,7 @@ def _took(word: _Word, now_ms: int) -> RunTerm:
 
 
 _TERMS: dict[str, Callable[[_Word, int], RunTerm]] = {
+    "id": _plain("id"),
     "workflow": _plain("workflow"),
     "trigger": _trigger,
     "since": _since,

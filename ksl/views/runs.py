@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ksl.errors import BadRequest
 from ksl.log.store import Store
-from ksl.records import FINISHED, Event, RunFilter, RunRow, RunStatus, RunTerm
-from ksl.records.under_way import UnderWay
+from ksl.records import FINISHED, Event, Retrying, RunFilter, RunRow, RunStatus, RunTerm
+from ksl.records.under_way import AtHand, UnderWay
 from ksl.views.events import event_json, unknown_run
-from ksl.views.run_query import run_query
+from ksl.views.run_query import STATES, run_query
 from ksl.views.spans import spans_json
 from ksl.views.steps import steps_json
 from ksl.views.times import moment_or_ago, rfc3339, rfc3339_or_none
@@ -41,7 +41,7 @@ async def run_json(
     Errors:  UnknownRun; DamagedEvent when an event that is asked for does not match its checksum.
     """
     row, first, last = await _row_and_ends(store, run_id)
-    shown = run_row_json(row, first, last)
+    shown = run_row_json(row, first, last, (await _retries(store, [row])).get(run_id))
     forks = await store.runs(RunFilter(origin=run_id), limit=100)
     shown["forked_from"] = row.origin
     shown["forks"] = [fork.run_id for fork in forks.rows]
@@ -59,9 +59,17 @@ async def run_json(
 
 
 async def runs_json(
-    store: Store, where: RunFilter, *, cursor: str | None = None, limit: int = 100, counted: bool = False
+    store: Store,
+    where: RunFilter,
+    *,
+    cursor: str | None = None,
+    limit: int = 100,
+    counted: bool = False,
+    at_hand: Callable[[str], Sequence[AtHand]] = lambda _run_id: (),
 ) -> JsonObject:
     """`{"runs": [...], "next_cursor"}`, newest first. BadRequest for a cursor that no page gave.
+
+    `at_hand`: what a run is doing, which the log does not know.
 
     `counted` adds "count": {"runs", "exact"}, of all that the filter means; beyond 10,000 it says 10,000 and
     is not exact.
@@ -71,9 +79,16 @@ async def runs_json(
     except (ValueError, OverflowError):
         raise BadRequest("cursor: it is the `next_cursor` of the page before, and nothing else.") from None
     ends = await store.ends([row.run_id for row in page.rows])
+    retries = await _retries(store, page.rows)
     nothing = (None, None)
     shown: JsonObject = {
-        "runs": [run_row_json(row, *ends.get(row.run_id, nothing)) for row in page.rows],
+        "runs": [
+            {
+                **run_row_json(row, *ends.get(row.run_id, nothing), retries.get(row.run_id)),
+                "at_hand": [{"step": each.step, "attempt": each.attempt} for each in at_hand(row.run_id)],
+            }
+            for row in page.rows
+        ],
         "next_cursor": page.next_cursor,
     }
     if counted:
@@ -82,8 +97,11 @@ async def runs_json(
     return shown
 
 
-def run_row_json(row: RunRow, first: Event | None, last: Event | None) -> JsonObject:
-    """`first` and `last` are the run's first and newest event: where its input and its outcome are."""
+def run_row_json(
+    row: RunRow, first: Event | None, last: Event | None, retrying: Retrying | None = None
+) -> JsonObject:
+    """`first` and `last` are the run's first and newest event: where its input and its outcome are. `retrying`: the
+    soonest of its next attempts, while it waits for one."""
     output: Any = None
     error: Any = None
     if last is not None and row.status is RunStatus.SUCCEEDED and last.type == "run_completed":
@@ -106,7 +124,23 @@ def run_row_json(row: RunRow, first: Event | None, last: Event | None) -> JsonOb
         "subscriber": row.subscriber,
         "code_version": row.code_version,
         "waiting_on": items_of(row.waiting_on),
+        "retrying": None if retrying is None else retrying_json(retrying),
     }
+
+
+def retrying_json(retrying: Retrying) -> JsonObject:
+    return {
+        "step": retrying.step,
+        "attempt": retrying.attempt or None,
+        "attempts": retrying.attempts or None,
+        "next_attempt_at": rfc3339(retrying.next_attempt_at_ms),
+    }
+
+
+async def _retries(store: Store, runs: Sequence[RunRow]) -> dict[str, Retrying]:
+    """Of those that may have any: the others are not asked for."""
+    may = [run.run_id for run in runs if run.status not in FINISHED and run.status is not RunStatus.HELD]
+    return await store.retries(may) if may else {}
 
 
 _WITH_ERROR = {(RunStatus.FAILED, "run_failed"), (RunStatus.HELD, "run_held")}
@@ -122,18 +156,22 @@ def run_filter(
 ) -> RunFilter:
     """The filter that a query string or flags ask for.
 
-    Shape:   `status` may name several, with commas; `since` is a duration back from `now_ms`, or a moment; `query` is
-             in the grammar of `ksl.views.run_query`. All that is given must hold.
+    Shape:   `status` may name several, with commas, "retrying" among them; `since` is a duration back from `now_ms`,
+             or a moment; `query` is in the grammar of `ksl.views.run_query`. All that is given must hold.
     Errors:  BadRequest naming the key.
     """
     asked = run_query(query or "", now_ms=now_ms)
     since_ms = _since_ms(since, now_ms) if since else None
-    terms = asked.terms
-    if status and asked.statuses:
-        terms += (RunTerm("state", asked.statuses),)
+    terms, statuses = asked.terms, asked.statuses
+    if status:
+        states = _states(status)
+        if statuses or "retrying" in states:
+            terms += (RunTerm("state", states),)
+        else:
+            statuses = tuple(RunStatus(state) for state in states)
     return RunFilter(
         workflow=workflow or None,
-        statuses=_statuses(status) if status else asked.statuses,
+        statuses=statuses,
         since_ms=max((moment for moment in (since_ms, asked.since_ms) if moment is not None), default=None),
         terms=terms,
     )
@@ -149,13 +187,12 @@ def include_of(text: str | None) -> frozenset[str]:
     return frozenset(names)
 
 
-def _statuses(text: str) -> tuple[RunStatus, ...]:
-    known = {status.value: status for status in RunStatus}
+def _states(text: str) -> tuple[str, ...]:
     names = [name for part in text.split(",") if (name := part.strip().lower())]
     for name in names:
-        if name not in known:
-            raise BadRequest(f'status: there is no status "{name}"; known are {", ".join(known)}.')
-    return tuple(dict.fromkeys(known[name] for name in names))
+        if name not in STATES:
+            raise BadRequest(f'status: there is no status "{name}"; known are {", ".join(STATES)}.')
+    return tuple(dict.fromkeys(names))
 
 
 def _since_ms(text: str, now_ms: int) -> int:

@@ -125,6 +125,10 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         ("run_queued", "queued"),
         ("-needle workflow:digest", "queued"),
         ("workflow:order o-118 state:held", ""),
+        ("id:run_order,run_held,nothing", "held order"),
+        ("id:run_order state:held", ""),
+        ("-id:run_order", "held queued digest"),
+        ("id:run_", ""),
     ],
 )
 async def test_a_filter_means_the_same_runs_everywhere(store: Store, text: str, found: str) -> None:

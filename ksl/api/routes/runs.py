@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from ksl.api.requests import answer, envelope, runtime_of
 from ksl.api.shapes import EventsShape, PositionShape, RunAloneShape, RunsShape, StartedShape, TraceShape
 from ksl.errors import BadRequest
 from ksl.records import RunRow
+from ksl.runtime.under_way import at_hand
 from ksl.views.events import PAGE, events_json
 from ksl.views.runs import include_of, run_filter, run_json, runs_json
 
@@ -25,7 +27,9 @@ router = APIRouter(tags=["runs"])
 async def list_runs(
     request: Request,
     workflow: str | None = None,
-    status: Annotated[str | None, Query(description="One status, or several with commas")] = None,
+    status: Annotated[
+        str | None, Query(description="One status, or several with commas; retrying is one, too")
+    ] = None,
     since: Annotated[str | None, Query(description='"2h" back from now, or an RFC 3339 moment')] = None,
     q: Annotated[str | None, Query(description='A filter like `state:failed took:>5s "o-118"`')] = None,
     count: Annotated[bool, Query(description="Say how many match, exactly up to 10,000")] = False,
@@ -35,8 +39,11 @@ async def list_runs(
     """Newest first."""
     now_ms = time.time_ns() // 1_000_000
     where = run_filter(workflow=workflow, status=status, since=since, query=q, now_ms=now_ms)
-    store = runtime_of(request).store
-    return answer(await runs_json(store, where, cursor=cursor, limit=limit, counted=count))
+    runtime = runtime_of(request)
+    at = partial(at_hand, runtime.engine)
+    return answer(
+        await runs_json(runtime.store, where, cursor=cursor, limit=limit, counted=count, at_hand=at)
+    )
 
 
 @router.get("/runs/{run_id}", response_model=RunAloneShape, responses=problems(400, 404))
@@ -154,6 +161,26 @@ async def release_run(request: Request, run_id: str) -> Response:
     """A held run goes on."""
     asked = await envelope(request, _Release)
     return _accepted(await runtime_of(request).release(run_id, by="api", accept_drift=asked.accept_drift))
+
+
+class _Wake(msgspec.Struct, forbid_unknown_fields=True):
+    step: str | None = None
+
+
+_SLEEP = {"type": "string", "description": "Of the sleep; may be left out where one waits"}
+
+
+@router.post(
+    "/runs/{run_id}/wake",
+    status_code=202,
+    response_model=StartedShape,
+    responses=problems(400, 404, 409, 415, 422, 503),
+    openapi_extra=body_of(_object(step=_SLEEP), "May be left out", required=False),
+)
+async def wake_run(request: Request, run_id: str) -> Response:
+    """A sleep of the run ends now, as if its moment had come."""
+    asked = await envelope(request, _Wake)
+    return _accepted(await runtime_of(request).wake(run_id, asked.step, by="api"))
 
 
 class _Fork(msgspec.Struct, forbid_unknown_fields=True):

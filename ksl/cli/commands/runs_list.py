@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import click
 
@@ -10,6 +11,7 @@ from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_json, emit_table
 from ksl.cli.words import label, took
+from ksl.views.now_at import now_at, state_of
 
 PAGE = 100
 
@@ -34,14 +36,22 @@ def command(
     FILTER is one argument: 'state:failed,retrying took:>5s "o-118"'.
     """
     answer = asyncio.run(_ask(invocation, query, workflow, status, since, limit))
+    now_ms = time.time_ns() // 1_000_000
     is_filtered = any(each is not None for each in (query, workflow, status, since))
     if invocation.prints_json:
         emit_json(answer)
         return
     emit_table(
-        ("RUN", "WORKFLOW", "STATUS", "TRIGGERED", "TOOK"),
+        ("RUN", "WORKFLOW", "STATUS", "TRIGGERED", "TOOK", "NOW AT"),
         [
-            (run["run_id"], run["workflow"], label(run["status"]), run["triggered_at"], took(run))
+            (
+                run["run_id"],
+                run["workflow"],
+                label(state_of(run)),
+                run["triggered_at"],
+                took(run),
+                now_at(run, now_ms),
+            )
             for run in answer["runs"]
         ],
         none="No run is like that." if is_filtered else "There are no runs yet.",

@@ -30,7 +30,7 @@ def test_runs_are_a_table(tiny: TinyServer):
     finished = run_json("succeeded", finished_at="2026-11-21T12:00:01.500Z")
     tiny.answers["GET /runs"] = (200, {"runs": [finished, run_json("waiting")], "next_cursor": None})
     assert ksl("runs", "list").splitlines() == [
-        "RUN    WORKFLOW  STATUS           TRIGGERED                 TOOK",
+        "RUN    WORKFLOW  STATUS           TRIGGERED                 TOOK  NOW AT",
         "run_1  greeting  Success          2026-11-21T12:00:00.000Z  1.5s",
         "run_1  greeting  Waiting on hook  2026-11-21T12:00:00.000Z",
     ]

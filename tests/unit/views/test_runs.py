@@ -46,6 +46,7 @@ def test_a_run_has_exactly_the_fields_that_are_promised() -> None:
         "subscriber": None,
         "code_version": None,
         "waiting_on": [],
+        "retrying": None,
     }
 
 
