@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ksl.define.action import ActionContext
     from ksl.define.agent import Agent
     from ksl.define.budget import Budget
+    from ksl.define.credential import Credential, Credentials
 
 Json = dict[str, Any]
 
@@ -59,6 +60,15 @@ class Services(Protocol):
         self, run_id: str, step: str, session_id: str | None, attempt: int
     ) -> AbstractContextManager[Telling]:
         """Takes what the model says in an attempt at a turn, for as long as that is under way."""
+        ...
+
+    async def credentials(self, wanted: Sequence[Credential[Any]], context: ActionContext) -> Credentials:
+        """For an attempt at a step: the subscriber's own, else the project's, else the organization's. The use is
+        recorded with the attempt. Errors: MissingCredential, and those of the vault."""
+        ...
+
+    def learn(self, name: str, secret: str) -> None:
+        """The text is masked from here on, as a secret of `name`."""
         ...
 
     def run_workflow(self, slug: str, input: bytes, context: ActionContext) -> Awaitable[Any]:

@@ -6,20 +6,24 @@ in an answer or changes in the world. Each call of a tool is a recorded step of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from ksl.define.action import Effect
+
 if TYPE_CHECKING:
     from ksl.define.agent import Agent
+    from ksl.define.credential import Credential, Credentials
 
 Json = dict[str, Any]
 
 
 class ToolError(Exception):
     """What went wrong, for the model to read; the prompt goes on. Other exceptions are told to it too, by type and
-    message, and an attempt that the process' end cut off is made again with the same idempotency key."""
+    message."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -28,11 +32,30 @@ class ToolSpec(msgspec.Struct, frozen=True):
     name: str
     description: str
     schema: Json
+    own: str = ""  # its name in its set, where the model sees another one
+    # After a crash in the middle of a call: "at_least_once" makes it again with the same idempotency key,
+    # "at_most_once" tells the model that it may have happened.
+    effect: Effect = "at_least_once"
 
 
 class Offer(msgspec.Struct, frozen=True):
     tools: list[ToolSpec]
     instructions: str = ""  # added to the system prompt
+
+
+class Secrets(Protocol):
+    """What a tool set may have of the vault, in one attempt."""
+
+    async def credentials(self, wanted: Sequence[Credential[Any]]) -> Credentials:
+        """As an action is given those that it names; the use is recorded with the attempt.
+
+        Errors: MissingCredential, and those of the vault.
+        """
+        ...
+
+    def learn(self, name: str, secret: str) -> None:
+        """The text is masked wherever it would be recorded or shown, as a secret of `name`."""
+        ...
 
 
 class ToolContext(msgspec.Struct, frozen=True):
@@ -45,6 +68,7 @@ class ToolContext(msgspec.Struct, frozen=True):
     idempotency_key: str  # equal on every attempt of the call
     folder: Path  # of the project
     workspaces_root: Path
+    secrets: Secrets
     log: Any = None
 
 
@@ -54,7 +78,7 @@ class ToolSet(Protocol):
     async def offer(self, context: ToolContext) -> Offer: ...
 
     async def call(self, tool: str, arguments: Json, context: ToolContext) -> Any:
-        """A JSON value. Errors: ToolError."""
+        """`tool`: by its name in the set. A JSON value. Errors: ToolError."""
         ...
 
     async def close(self) -> None:

@@ -15,8 +15,8 @@ import msgspec
 
 from ksl.agent.around import services_of
 from ksl.agent.message import ToolCall
+from ksl.agent.tool_context import tool_context
 from ksl.agent.tool_set import Offer, ToolError, ToolSet, ToolSpec
-from ksl.agent.turn import tool_context
 from ksl.define.action import Action, ActionContext, ScopedAction
 from ksl.define.agent import Agent, AgentResult, ApprovedTool, Decoding
 from ksl.define.codec import invalid
@@ -24,7 +24,7 @@ from ksl.define.seam import HookHandle, HookSpec, Inside, InsideSteps
 from ksl.define.thinking import Asked
 from ksl.define.tool_source import ToolSource
 from ksl.define.workflow import Workflow
-from ksl.errors import FatalError, HookRejected, HookTimeout, MalformedDefinition
+from ksl.errors import HookRejected, HookTimeout, MalformedDefinition, StepInterrupted
 
 if TYPE_CHECKING:
     from ksl.records.credential import Scope
@@ -272,7 +272,7 @@ def _approval() -> Any:
     return _approval_made[0]
 
 
-class _Offered(Action[..., Any]):
+class _CallOffered(Action[..., Any]):
     offered: _OfferedTool
 
     def call(self, data: bytes, context: ActionContext) -> Any:
@@ -283,7 +283,8 @@ class _Offered(Action[..., Any]):
         services = await services_of(context)
         tool_set = self.offered.find(services.tool_sets(self.offered.agent))
         place = tool_context(services, self.offered.agent.slug, self.offered.session_id, context)
-        return await tool_set.call(self.offered.spec.name, arguments, place)
+        spec = self.offered.spec
+        return await tool_set.call(spec.own or spec.name, arguments, place)
 
 
 async def tool_call(arguments: dict[str, Any], ctx: ActionContext) -> Any:
@@ -291,7 +292,7 @@ async def tool_call(arguments: dict[str, Any], ctx: ActionContext) -> Any:
     raise NotImplementedError
 
 
-_CALL = _Offered(tool_call)
+_CALL = _CallOffered(tool_call)
 
 
 class _OfferedTool:
@@ -304,13 +305,23 @@ class _OfferedTool:
     def begin(self, steps: InsideSteps, arguments: Json) -> Begun:
         action = copy.copy(_CALL)
         action.offered = self
-        return Begun(steps.action(action, (), {"arguments": arguments}, key=_key(self.spec.name)))
+        action.effect = self.spec.effect
+        return _Offered(steps.action(action, (), {"arguments": arguments}, key=_key(self.spec.name)))
 
     def find(self, tool_sets: list[ToolSet]) -> ToolSet:
+        """Errors: ToolError where the agent was given it no more, since the prompt began."""
         found = next((each for each in tool_sets if each.name == self._tool_set), None)
         if found is None:
-            raise FatalError(
-                f"{self.agent.where} has no tool set {self._tool_set!r} any more, "
-                f"whose tool {self.spec.name} was offered."
-            )
+            raise ToolError(f"{self.spec.name} is not available any more")
         return found
+
+
+class _Offered(Begun):
+    async def wait(self) -> Any:
+        try:
+            return await super().wait()
+        except StepInterrupted:
+            raise ToolError(
+                "the call was cut off when the server stopped, and was not made again: it may have taken effect or "
+                "not. Look at how things stand before you repeat it"
+            ) from None

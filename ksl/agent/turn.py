@@ -16,7 +16,8 @@ from ksl.agent.around import services_of
 from ksl.agent.message import request, response, text_of, user
 from ksl.agent.model import Question
 from ksl.agent.telling import Telling
-from ksl.agent.tool_set import Offer, ToolContext, ToolSpec
+from ksl.agent.tool_context import tool_context
+from ksl.agent.tool_set import Offer, ToolSpec
 from ksl.define.action import Action, ActionContext
 from ksl.define.retry import Retry
 from ksl.errors import ModelUnavailable, SessionBusy
@@ -168,19 +169,6 @@ async def summary(ctx: ActionContext) -> dict[str, Any]:
 OPEN = _Open(session, slug="agent-session", retry=_IN_LINE)
 TURN = _Turn(turn, slug="agent-turn", retry=MODEL_RETRY)
 SUMMARY = _Summary(summary, slug="agent-summary", retry=MODEL_RETRY)
-
-
-def tool_context(services: Services, agent: str, session_id: str, context: ActionContext) -> ToolContext:
-    return ToolContext(
-        agent=agent,
-        session_id=session_id,
-        run_id=context.run_id,
-        step_id=context.step_id,
-        idempotency_key=context.idempotency_key,
-        folder=services.folder,
-        workspaces_root=services.workspaces_root,
-        log=context.log,
-    )
 
 
 def use_of(output: Json) -> ModelUse:

@@ -1,4 +1,4 @@
-"""The credentials of a project: those that its modules name, and those that its actions and triggers use."""
+"""The credentials of a project: those that its modules name, and those that its actions, triggers and agents use."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from ksl.define.credential import Credential
 
 
 def credentials_of(
-    modules: Iterable[ModuleType], *, actions: Mapping[str, Any], sources: Mapping[str, Any]
+    modules: Iterable[ModuleType],
+    *,
+    actions: Mapping[str, Any],
+    sources: Mapping[str, Any],
+    agents: Mapping[str, Any],
 ) -> Iterator[Credential[Any]]:
     """Each object once. An action that comes with a package brings its credentials along."""
     seen: set[int] = set()
-    for value in _candidates(modules, actions, sources):
+    for value in _candidates(modules, actions, sources, agents):
         if isinstance(value, Credential) and id(cast("object", value)) not in seen:
             seen.add(id(cast("object", value)))
             yield cast("Credential[Any]", value)
 
 
 def _candidates(
-    modules: Iterable[ModuleType], actions: Mapping[str, Any], sources: Mapping[str, Any]
+    modules: Iterable[ModuleType],
+    actions: Mapping[str, Any],
+    sources: Mapping[str, Any],
+    agents: Mapping[str, Any],
 ) -> Iterator[object]:
     for module in modules:
         yield from list(vars(module).values())
@@ -29,3 +36,6 @@ def _candidates(
         yield from action.credentials
     for source in sources.values():
         yield from getattr(getattr(source, "verify", None), "credentials", ())
+    for agent in agents.values():
+        for tool in getattr(agent, "tools", ()):
+            yield from getattr(tool, "credentials", ())

@@ -341,7 +341,9 @@ def _check_agents(project: Project) -> None:
 
 
 def _collect_credentials(project: Project, modules: Sequence[ModuleType]) -> None:
-    for each in credentials_of(modules, actions=project.actions, sources=project.triggers):
+    for each in credentials_of(
+        modules, actions=project.actions, sources=project.triggers, agents=project.agents
+    ):
         first = project.credentials.setdefault(each.name, each)
         if first is not each:
             places = [_place_of(one.place, project.folder) for one in (first, each)]

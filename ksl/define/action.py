@@ -20,7 +20,7 @@ from ksl.define.retry import ONCE, Retry
 from ksl.define.seam import current_run, frame_at, here, in_action, outside
 from ksl.define.slug import check_slug, slug_of, title_of
 from ksl.errors import ActionIsLeaf, MalformedDefinition
-from ksl.records.credential import Scope
+from ksl.records.credential import CredentialUse, Scope
 from ksl.records.model_use import ModelUse
 
 P = ParamSpec("P")
@@ -51,6 +51,9 @@ class ActionContext:
     cancelled: ThreadEvent = field(default_factory=ThreadEvent)
     _use: ModelUse | None = field(default=None, repr=False)  # of models, by this attempt
     _services: Any = field(default=None, repr=False)  # what ksl's own actions need of the server
+    _subscriber: str | None = field(default=None, repr=False)  # of the run
+    # Of credentials, beside those that the action names: ksl's own actions look theirs up when they know which.
+    _uses: list[CredentialUse] = field(default_factory=list[CredentialUse], repr=False)
     _report: Callable[[str, Mapping[str, Any]], None] = field(default=_quiet, repr=False)
 
     def progress(self, message: str, /, **fields: Any) -> None:

@@ -329,6 +329,7 @@ class Attempts:
         result.uses = attempt.uses
         if attempt.context is not None:
             result.model_use = attempt.context._use  # pyright: ignore[reportPrivateUsage]
+            result.uses += tuple(attempt.context._uses)  # pyright: ignore[reportPrivateUsage]
         attempt.done(result)
         if self._idle is not None:
             self._tell_if_idle()
@@ -357,6 +358,7 @@ class Attempts:
             workspace=self._workspaces_root / attempt.run_id,
             credentials=attempt.credentials,
             _services=self.services,
+            _subscriber=attempt.subscriber,
             _report=report,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,7 @@ from ksl.agent.services import Opened
 from ksl.agent.tool_set import ToolError, ToolSet
 from ksl.agent.tools import tool_sets
 from ksl.agent.transcript import answered, transcript
+from ksl.define.seam import outside
 from ksl.errors import FatalError, NotAProject, SessionBusy, ToolCannotWait, UnknownSession
 from ksl.log.sessions import SessionTable
 from ksl.records import FINISHED, RunRow, RunStatus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ksl.define.action import ActionContext
     from ksl.define.agent import Agent
     from ksl.define.budget import Budget
+    from ksl.define.credential import Credential, Credentials
     from ksl.engine.host import Clock
     from ksl.log.store import Store
     from ksl.runtime.runtime import Runtime
@@ -105,9 +107,28 @@ class AgentServices:
     ) -> AbstractContextManager[Telling]:
         return self._runtime.speech.telling(run_id, step, session_id, attempt)
 
+    async def credentials(self, wanted: Sequence[Credential[Any]], context: ActionContext) -> Credentials:
+        resolved = await self._runtime.credentials.resolve(
+            wanted,
+            subscriber=context._subscriber,  # pyright: ignore[reportPrivateUsage]
+            purpose=f"attempt {context.attempt} of step:{context.step_id} of run {context.run_id}",
+        )
+        context._uses.extend(resolved.uses)  # pyright: ignore[reportPrivateUsage]
+        return resolved.credentials
+
+    def learn(self, name: str, secret: str) -> None:
+        self._runtime.redactor.learn(name, secret)
+
     async def run_workflow(self, slug: str, input: bytes, context: ActionContext) -> Any:
         key = f"tool-{hashlib.sha256(context.idempotency_key.encode()).hexdigest()[:40]}"
-        started = await self._runtime.start(slug, input, trigger="agent", idempotency_key=key, by="agent")
+        started = await self._runtime.start(
+            slug,
+            input,
+            trigger="agent",
+            idempotency_key=key,
+            subscriber=context._subscriber,  # pyright: ignore[reportPrivateUsage]
+            by="agent",
+        )
         run_id = started.run.run_id
         task = asyncio.current_task()
         assert task is not None
@@ -237,6 +258,13 @@ class ScriptServices:
         self, run_id: str, step: str, session_id: str | None, attempt: int
     ) -> AbstractContextManager[Telling]:
         raise AssertionError("outside a run nobody watches")
+
+    async def credentials(self, wanted: Sequence[Credential[Any]], context: ActionContext) -> Credentials:
+        async with outside.source() as source:
+            return (await source.resolve(wanted, purpose="an agent or a prompt, outside any run")).credentials
+
+    def learn(self, name: str, secret: str) -> None:
+        pass  # nothing is recorded
 
     async def run_workflow(self, slug: str, input: bytes, context: ActionContext) -> Any:
         raise FatalError(

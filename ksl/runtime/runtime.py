@@ -118,7 +118,7 @@ class Runtime:
         self._serve = serve
         self.unfit = 0  # runs that waited and were held at start, since the code no longer fits them
         self.vault = vault
-        self._credentials: CredentialSource = credentials or vault or NoVault()
+        self.credentials: CredentialSource = credentials or vault or NoVault()
         self.redactor = redactor or Redactor()
         self.speech = Speech(self.redactor, clock.now_ms)
         self.log = log or ServerLog(self.redactor, boot=boot)
@@ -137,7 +137,7 @@ class Runtime:
             boot=boot,
             public_url=lambda: self.public_url,
             workspaces_root=settings.data_folder / "workspaces",
-            credentials=self._credentials,
+            credentials=self.credentials,
             mask=self.redactor,
         )
         self.agents = AgentServices(self, settings=settings, store=store, clock=clock)
@@ -292,6 +292,7 @@ class Runtime:
         *,
         trigger: Trigger = "api",
         idempotency_key: str | None = None,
+        subscriber: str | None = None,
         by: str = "",
         admit: bool = True,
     ) -> Started:
@@ -300,7 +301,13 @@ class Runtime:
         `admit` False: it is stored only, for a server to advance.
         """
         started = await self._starting.start(
-            workflow, input, trigger=trigger, idempotency_key=idempotency_key, by=by, admit=admit
+            workflow,
+            input,
+            trigger=trigger,
+            idempotency_key=idempotency_key,
+            subscriber=subscriber,
+            by=by,
+            admit=admit,
         )
         if admit:
             self._advancing.touch(started.run.run_id)
@@ -515,7 +522,7 @@ class Runtime:
     async def _secrets_of(self, scheme: Scheme) -> list[str]:
         from ksl.trigger.verify.resolving import secrets_of
 
-        return await secrets_of(scheme, self._credentials)
+        return await secrets_of(scheme, self.credentials)
 
     def _ended(self, run_id: str) -> None:
         self._ends.ended(run_id)

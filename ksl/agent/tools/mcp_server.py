@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any, cast
 
-from ksl.agent.tool_set import Offer, ToolContext, ToolError, ToolSpec
-from ksl.define.mcp import McpServer
+from ksl.agent.kept import Kept
+from ksl.agent.tool_set import Offer, Secrets, ToolContext, ToolError, ToolSpec
+from ksl.define.credential import NO_CREDENTIALS
+from ksl.define.mcp import Blanks, McpServer
 from ksl.errors import ExtraMissing, FatalError
 
 if TYPE_CHECKING:
@@ -25,21 +27,25 @@ Json = dict[str, Any]
 CONNECT_S = 30
 TOOLS_MAX = 128
 RESULT_CHARS_MAX = 200_000
+IDLE_MAX = 4  # connections to one server: to each other secrets there is one of their own
+_NAME_MAX = 64
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what vendors of models take
+_OTHER = re.compile(r"[^A-Za-z0-9_-]")
+# Names of variables that hold secrets. What stands in headers is taken for one in any case.
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL", re.IGNORECASE)
 
 
 class McpTools:
     """`ksl.agent.tool_set.ToolSet` over one server. It is connected to when it is first needed, and again when the
-    connection is lost; the connection is shared by all sessions of the agent."""
+    connection is lost or a secret is another; the connection is shared by all sessions of the agent with the same
+    secrets."""
 
     def __init__(self, server: McpServer) -> None:
         self.name = server.name
         self._server = server
-        self._connection: _Connection | None = None
-        self._connecting = asyncio.Lock()
+        self._connections: Kept[tuple[str, ...], _Connection] = Kept(_closed, idle_max=IDLE_MAX)
 
     async def offer(self, context: ToolContext) -> Offer:
-        specs: list[ToolSpec] = []
         async with self._connected(context) as connection:
             client = await connection.open()
             try:
@@ -51,29 +57,26 @@ class McpTools:
                     f"MCP server {self.name} did not list its tools: {_told(error)}"
                 ) from None
         allowed = self._server.tools
-        for tool in listed:
-            name = f"{self.name}_{tool.name}"
-            # Others cannot be told to a model.
-            if (allowed is None or tool.name in allowed) and _NAME.fullmatch(name):
-                specs.append(ToolSpec(name, tool.description or tool.name, dict(tool.input_schema)))
-        missing = set(allowed or ()) - {each.name.removeprefix(f"{self.name}_") for each in specs}
+        listed = [tool for tool in listed if allowed is None or tool.name in allowed]
+        missing = set(allowed or ()) - {tool.name for tool in listed}
         if missing:
             raise FatalError(
                 f"MCP server {self.name} has no tool {', '.join(sorted(missing))}, which the agent names."
             )
-        if len(specs) > TOOLS_MAX:
+        if len(listed) > TOOLS_MAX:
             raise FatalError(
-                f"MCP server {self.name} has {len(specs)} tools; an agent can have {TOOLS_MAX} of one server. "
+                f"MCP server {self.name} has {len(listed)} tools; an agent can have {TOOLS_MAX} of one server. "
                 "Name those it needs with tools=[...]."
             )
-        return Offer(specs)
+        names = names_for_models(self.name, [tool.name for tool in listed])
+        return Offer([_spec(tool, names[tool.name]) for tool in listed])
 
     async def call(self, tool: str, arguments: Json, context: ToolContext) -> Any:
         async with self._connected(context) as connection:
             client = await connection.open()
             try:
                 result = await client.call_tool(
-                    tool.removeprefix(f"{self.name}_"),
+                    tool,
                     arguments,
                     read_timeout_seconds=self._server.timeout_s,
                     meta=cast("Any", {"ksl/idempotency-key": context.idempotency_key}),
@@ -84,33 +87,67 @@ class McpTools:
         return _value(result)
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._connections.close()
 
     @asynccontextmanager
     async def _connected(self, context: ToolContext) -> AsyncGenerator[_Connection]:
+        filled = await filled_in(self._server, context.secrets)
+
+        async def make() -> _Connection:
+            return _Connection(self._server, context.folder, filled)
+
         if not context.run_id:
             # A script: nobody says when it has no more calls.
-            connection = _Connection(self._server, context.folder)
+            connection = await make()
             try:
                 yield connection
             finally:
                 await connection.close()
             return
-        async with self._connecting:
-            if self._connection is None or self._connection.is_lost:
-                await self.close()
-                self._connection = _Connection(self._server, context.folder)
-            connection = self._connection
-        yield connection
+        key = tuple(filled.values())
+        async with self._connections.use(key, make, is_good=lambda each: not each.is_lost) as connection:
+            yield connection
+
+
+def names_for_models(server: str, own: Sequence[str]) -> dict[str, str]:
+    """What models call the tools of a server, by the server's own names: letters, digits, `_` and `-`, at most 64.
+
+    A name that had to be changed ends with a mark of what it was where another could be taken for it.
+    """
+    plain = {name: f"{server}_{name}" for name in own}
+    names = {name: visible for name, visible in plain.items() if _NAME.fullmatch(visible)}
+    taken = set(names.values())
+    for name in own:
+        if name in names:
+            continue
+        visible = _OTHER.sub("_", plain[name])
+        if len(visible) > _NAME_MAX or visible in taken:
+            mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+            visible = f"{visible[: _NAME_MAX - 9]}_{mark}"
+        names[name] = visible
+        taken.add(visible)
+    return names
+
+
+def _spec(tool: Any, name: str) -> ToolSpec:
+    hints = tool.annotations
+    is_harmless = hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
+    return ToolSpec(
+        name,
+        tool.description or tool.name,
+        dict(tool.input_schema),
+        own=tool.name,
+        effect="at_least_once" if is_harmless else "at_most_once",
+    )
 
 
 class _Connection:
     """One connection, in a task of its own: the client is to be entered and left in the same one."""
 
-    def __init__(self, server: McpServer, folder: Path) -> None:
+    def __init__(self, server: McpServer, folder: Path, filled: Mapping[str, str]) -> None:
+        """`filled`: headers, or the environment of the process."""
         self._server = server
+        self._filled = filled
         self._folder = folder
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
@@ -170,13 +207,13 @@ class _Connection:
 
         server = self._server
         if server.url is not None:
-            http = create_mcp_http_client(headers=_filled(server, server.headers))
+            http = create_mcp_http_client(headers=dict(self._filled))
             transport = streamable_http_client(server.url, http_client=await stack.enter_async_context(http))
         else:
             started = StdioServerParameters(
                 command=server.command[0],
                 args=server.command[1:],
-                env=_filled(server, server.env),
+                env=dict(self._filled),
                 cwd=self._folder,
             )
             transport = stdio_client(started, errlog=sys.__stderr__ or sys.stderr)
@@ -223,14 +260,37 @@ def _value(result: CallToolResult) -> Any:
     return text
 
 
-def _filled(server: McpServer, values: Mapping[str, str]) -> dict[str, str]:
-    try:
-        return {name: Template(value).substitute(os.environ) for name, value in values.items()}
-    except (KeyError, ValueError) as error:
-        raise FatalError(
-            f"{server!r}: a value of its headers or env cannot be filled in: {error}. Set the variable in the "
-            "environment of ksl and start it again; $$ stands for a dollar sign."
-        ) from None
+async def filled_in(server: McpServer, secrets: Secrets) -> dict[str, str]:
+    """The headers or the environment of a server, with their blanks filled in. Errors: FatalError for a variable that
+    is not set, MissingCredential."""
+    given = await secrets.credentials(server.credentials) if server.credentials else NO_CREDENTIALS
+    filled: dict[str, str] = {}
+    for name, value in (server.headers or server.env).items():
+        blanks: dict[str, str] = {}
+        for blank in Blanks(value).get_identifiers():
+            credential, dot, field = blank.partition(".")
+            if dot:
+                blanks[blank] = _text(getattr(given[credential], field))
+                continue
+            if blank not in os.environ:
+                raise FatalError(
+                    f"{server!r}: {name} wants the variable {blank}, which is not set. Set it in the environment of "
+                    "ksl and start it again, or use a credential: credentials=[...] and ${credential.field}."
+                )
+            blanks[blank] = os.environ[blank]
+            if server.headers or _SECRET.search(f"{name} {blank}"):
+                secrets.learn(server.name, os.environ[blank])
+        filled[name] = Blanks(value).substitute(blanks)
+    return filled
+
+
+def _text(value: Any) -> str:
+    reveal = getattr(value, "get_secret_value", None)
+    return str(value if reveal is None else reveal())
+
+
+async def _closed(connection: _Connection) -> None:
+    await connection.close()
 
 
 def _told(error: BaseException) -> str:

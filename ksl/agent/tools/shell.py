@@ -73,9 +73,8 @@ class ShellTools:
             f"Runs a command with bash in the workspace, {reach}. Gives what it wrote and its exit code. It ends after "
             f"{sandbox.shell_timeout_s:g} s, and everything it started ends with it."
         )
-        return Offer(
-            [spec_of("bash", about, Bash)], "For bash the workspace is /workspace, the folder it starts in."
-        )
+        bash = msgspec.structs.replace(spec_of("bash", about, Bash), effect="at_most_once")
+        return Offer([bash], "For bash the workspace is /workspace, the folder it starts in.")
 
     async def call(self, tool: str, arguments: Json, context: ToolContext) -> Any:
         asked = read_arguments(arguments, Bash)

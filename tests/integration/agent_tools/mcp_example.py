@@ -3,12 +3,14 @@ call is a line in FILE; what it lists beside the rest is in FILE.more."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
 
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
 
 calls = Path(sys.argv[1])
 server = MCPServer("example")
@@ -39,6 +41,12 @@ def environment(name: str) -> str:
 
 
 @server.tool()
+def header(name: str, ctx: Context) -> str:
+    """A header of the request."""
+    return (ctx.headers or {}).get(name, "not set")
+
+
+@server.tool()
 def folder() -> str:
     """Where the server works."""
     return str(Path.cwd())
@@ -53,7 +61,33 @@ def die() -> str:
 @server.tool(name="not.for.models")
 def dotted() -> str:
     """Its name is none that models take."""
-    return ""
+    return "dotted"
+
+
+async def _gate(line: str) -> str:
+    """Is begun, and ends when somebody has made the file FILE.go."""
+    _count(line)
+    while not Path(f"{calls}.go").exists():
+        await asyncio.sleep(0.01)
+    return f"{line} done"
+
+
+@server.tool()
+async def wait() -> str:
+    """Does something that takes a while."""
+    return await _gate("wait")
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+async def look() -> str:
+    """Looks at something, which takes a while."""
+    return await _gate("look")
+
+
+@server.tool(name="a" * 70)
+def long() -> str:
+    """Its name is longer than models take."""
+    return "long"
 
 
 if Path(f"{calls}.more").exists():

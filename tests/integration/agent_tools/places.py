@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ksl.agent.tool_set import ToolContext, ToolSet
+from ksl.define.credential import Credential, Credentials
 
 
-def place(folder: Path, *, key: str = "key-1", agent: str = "support") -> ToolContext:
+class Given:
+    """`agent.tool_set.Secrets` that a test gives."""
+
+    def __init__(self, given: Mapping[Any, Any] | None = None) -> None:
+        self.given = dict(given or {})
+        self.learned: list[tuple[str, str]] = []
+
+    async def credentials(self, wanted: Sequence[Credential[Any]]) -> Credentials:
+        return Credentials({each: self.given[each] for each in wanted})
+
+    def learn(self, name: str, secret: str) -> None:
+        self.learned.append((name, secret))
+
+
+def place(
+    folder: Path, *, key: str = "key-1", agent: str = "support", secrets: Given | None = None
+) -> ToolContext:
     return ToolContext(
         agent=agent,
         session_id="session-1",
@@ -17,6 +35,7 @@ def place(folder: Path, *, key: str = "key-1", agent: str = "support") -> ToolCo
         idempotency_key=key,
         folder=folder,
         workspaces_root=folder / ".ksl" / "workspaces",
+        secrets=secrets or Given(),
     )
 
 

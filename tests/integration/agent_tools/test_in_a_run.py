@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from textwrap import dedent
 from typing import Any
@@ -117,3 +118,24 @@ async def test_without_a_shell_there_is_no_bash(world: World) -> None:
     assert done.output.startswith(
         "Error: there is no tool 'bash'. The tools are: read, write, edit, list, search"
     )
+
+
+@needs_namespaces
+async def test_a_command_that_a_crash_cut_off_is_told_to_the_model_and_not_run_again(world: World) -> None:
+    model = script(
+        "cut-off",
+        [use(("bash", {"command": "echo x >> begun; sleep 60"})), lambda messages: told(messages)[0]],
+    )
+    await world.load(flow(model, 'sandbox=Sandbox("desk", shell=True), memory=False'))
+    run_id = await world.start()
+    begun = world.runtime.agents.workspaces_root / "desk" / "begun"
+    async with asyncio.timeout(60):
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+
+    await world.restart()
+    done = await world.finish(run_id)
+
+    assert "may have taken effect or not" in done.output
+    assert begun.read_text() == "x\n"
+    assert done.steps("step_started") == ["robot#0/bash#0"]
