@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ksl.engine.commits import Commits, unknown, validated
 from ksl.engine.engine import Engine
 from ksl.engine.strict_json import check
-from ksl.errors import IdempotencyConflict, KslError, ShuttingDown, UnknownWorkflow
+from ksl.errors import BadRequest, IdempotencyConflict, KslError, ShuttingDown, UnknownWorkflow
 from ksl.log.store import Change
 from ksl.records import Meta, RunRow, RunStatus, Trigger
 
@@ -38,14 +38,27 @@ class Starting:
     async def start(
         self, slug: str, input: bytes, *, trigger: Trigger, triggered_at_ms: int | None = None,
         idempotency_key: str | None = None, subscriber: str | None = None, by: str = "", admit: bool = True,
+        again: str | None = None,
     ) -> Started:  # fmt: skip
-        """Errors: UnknownWorkflow, RuleBroken, BadJson, InvalidInput, PayloadTooLarge, IdempotencyConflict,
-        StoreFull."""
+        """`again`: the run that it repeats, for the same subscriber. Its trigger is then "retry".
+
+        Errors: UnknownWorkflow, RuleBroken, BadJson, InvalidInput, PayloadTooLarge, IdempotencyConflict,
+        StoreFull; of `again` UnknownRun, BadRequest.
+        """
         engine = self._engine
         data = self._checked(slug, input)
+        if again is not None:
+            trigger = "retry"
+            repeated = await self._commits.row(again)
+            if repeated.workflow != slug:
+                raise BadRequest(
+                    f"again: run {again} is one of {repeated.workflow}, not of {slug}. Nothing was started."
+                )
+            subscriber = repeated.subscriber
         if idempotency_key is None:
             return Started(
-                await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by, admit), True
+                await self._create(slug, data, trigger, triggered_at_ms, None, subscriber, by, admit, again),
+                True,
             )
         key = (slug, idempotency_key)
         # Taken before the look-up: of many starts with one key at once, one creates and the others then find it.
@@ -57,7 +70,7 @@ class Starting:
             known = await engine.store.run_by_key(slug, idempotency_key)
             if known is None:
                 row = await self._create(
-                    slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by, admit
+                    slug, data, trigger, triggered_at_ms, idempotency_key, subscriber, by, admit, again
                 )
                 return Started(row, True)
             ends = (await engine.store.ends([known.run_id])).get(known.run_id)
@@ -72,10 +85,11 @@ class Starting:
 
     async def _create(
         self, slug: str, data: bytes, trigger: Trigger, triggered_at_ms: int | None, key: str | None,
-        subscriber: str | None, by: str, admit: bool,
+        subscriber: str | None, by: str, admit: bool, again: str | None,
     ) -> RunRow:  # fmt: skip
         engine = self._engine
-        change = self._made(slug, data, trigger, triggered_at_ms, key, subscriber, Meta(by=by))
+        meta = Meta(by=by, origin=again or "")
+        change = self._made(slug, data, trigger, triggered_at_ms, key, subscriber, meta)
         row = change.run
         assert row is not None
         done = self._commits.awaited()
@@ -138,6 +152,7 @@ class Starting:
             subscriber=subscriber,
             code_version=code.code_version,
             idempotency_key=key,
+            origin=meta.origin or None,
         )
         event = self._commits.event(row, 1, "run_created", data, meta)
         return Change(run_id=row.run_id, events=[event], run=row, codes=[code])

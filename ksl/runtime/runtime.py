@@ -298,7 +298,8 @@ class Runtime:
     ) -> Started:
         """Stores a run and puts it in line. `input` is JSON text. Returns after the commit.
 
-        `admit` False: it is stored only, for a server to advance.
+        again: str | None = None,
+        `admit` False: it is stored only, for a server to advance. `again`: the run that it repeats.
         """
         started = await self._starting.start(
             workflow,
@@ -311,6 +312,7 @@ class Runtime:
         )
         if admit:
             self._advancing.touch(started.run.run_id)
+            again=again,
         return started
 
     async def prompt(

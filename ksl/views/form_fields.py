@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from ksl.views.values import JsonObject, is_object
+from ksl.views.values import JsonObject, is_list, is_object
 
 Widget = Literal["line", "text", "number", "yes_no", "choice", "choices", "list", "json"]
 
@@ -67,6 +67,16 @@ def payload_of(pairs: Iterable[tuple[str, str]], schema: JsonObject | None, *, f
     for name, values in given.items():
         _put(payload, name, _value(values, fields.get(name)), nested=name in fields)
     return payload
+
+
+def pairs_of(payload: object, fields: Iterable[Field]) -> list[tuple[str, str]]:
+    """What somebody would have filled in to send this payload. What no field has room for is left out."""
+    pairs: list[tuple[str, str]] = []
+    for each in fields:
+        value = _at(payload, each.name)
+        several = value if is_list(value) and each.widget != "json" else [value]
+        pairs += [(each.name, text_of(one)) for one in several if one is not None]
+    return pairs
 
 
 def text_of(value: object) -> str:
@@ -171,6 +181,14 @@ def _json_or_text(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return text
+
+
+def _at(payload: object, name: str) -> Any:
+    if name == WHOLE and not is_object(payload):
+        return payload
+    for key in name.split("."):
+        payload = payload.get(key) if is_object(payload) else None
+    return payload
 
 
 def _put(payload: JsonObject, name: str, value: Any, *, nested: bool) -> None:

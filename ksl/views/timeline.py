@@ -68,16 +68,21 @@ def grouped(found: Sequence[Track]) -> list[Track]:
 
 
 def timeline_json(
-    steps: Sequence[JsonObject], spans: Iterable[JsonObject], *, now_ms: int, most: int = ROWS_MOST
+    steps: Sequence[JsonObject],
+    spans: Iterable[JsonObject],
+    *,
+    now_ms: int,
+    most: int = ROWS_MOST,
+    true: bool = False,
 ) -> JsonObject:
-    """`steps` and `spans` as `ksl.views.runs` answers them.
+    """`steps` and `spans` as `ksl.views.runs` answers them. `true`: no stretch of time is drawn short.
 
     Shape:   `rows`, the newest `most`: a step with its `bars`, each with `left` and `width` as parts of the whole;
              `gaps`: `{"left", "width", "ms"}` where more time passed than is drawn; `earlier`: rows left out.
     """
     shown = [step for step in steps if step["started_at"]][-most:]
     found = tracks(shown, spans, now_ms=now_ms)
-    scale = TimeScale(bar.stretch for track in found for bar in track.bars)
+    scale = TimeScale((bar.stretch for track in found for bar in track.bars), true=true)
     return {
         "rows": [
             {

@@ -107,6 +107,7 @@ async def start_run(
     request: Request,
     slug: str,
     wait: Annotated[str | None, Query(description='How long to wait for the end, like "30s"')] = None,
+    again: Annotated[str | None, Query(description="The run that this one repeats")] = None,
 ) -> Response:
     """202 is sent when the run is stored. The header `Idempotency-Key` makes a repetition harmless."""
     runtime = runtime_of(request)
@@ -114,7 +115,7 @@ async def start_run(
     key = idempotency_key(request)
     await _refuse_overload(runtime, slug, key)
     started = await runtime.start(
-        slug, await json_body(request), trigger="api", idempotency_key=key, by="api"
+        slug, await json_body(request), trigger="api", idempotency_key=key, by="api", again=again
     )
     row = started.run
     if wait_s is not None and row.status not in FINISHED:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.types import Send
@@ -24,12 +24,14 @@ PAUSE_S = 0.1  # at most ten changes a second, however many events there are
 
 @dataclass(frozen=True)
 class Now:
-    """`ended`: nothing on the page will ever be different."""
+    """`ended`: nothing on the page will ever be different. `counts_s`: how often what is told of nodes is another one
+    by time alone, as "try 3 in 4s" is; None where it is not."""
 
     seq: int
     sections: dict[str, str]
     nodes: JsonObject = field(default_factory=dict[str, Any])
     ended: bool = False
+    counts_s: float | None = None
 
 
 class LiveStream(ServerSentEvents):
@@ -52,11 +54,14 @@ class LiveStream(ServerSentEvents):
 
     async def follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
         before: Now | None = None
+        counted = False
         clock = asyncio.get_running_loop().time
         while not any(task.done() for task in leaving):
             woken.clear()
             seen, begun = self._in_flight(), clock()
             now = await self._now()
+            if before is not None and counted:
+                now = replace(now, sections=before.sections)
             if message := _difference(before, now):
                 await write(send, b"id: %d\ndata: %b\n\n" % (now.seq, encode(message)))
             before = now
@@ -66,8 +71,12 @@ class LiveStream(ServerSentEvents):
             # A page that takes long to make is made less often, so that it never has the server to itself.
             await asyncio.wait(leaving, timeout=max(self._pause_s, 4 * (clock() - begun)))
             pinged = clock()
+            counted = False
             while not woken.is_set() and self._in_flight() == seen and not any(t.done() for t in leaving):
                 await first_of(woken, leaving, timeout_s=LOOK_S)
+                counted = not woken.is_set() and now.counts_s is not None and clock() - begun >= now.counts_s
+                if counted:
+                    break
                 if clock() - pinged >= PING_S:
                     await write(send, b": still here\n\n")
                     pinged = clock()

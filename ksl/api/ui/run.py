@@ -17,8 +17,10 @@ from ksl.api.ui.live import LiveStream, Now
 from ksl.api.ui.pages import drawing, form_of, found, only, page, part, sections
 from ksl.errors import BadRequest, KslError, UnknownCanvas, UnknownRun
 from ksl.records import FINISHED, RunStatus
+from ksl.views.attempts import attempts_json
 from ksl.views.canvas import run_canvas_json
 from ksl.views.drawings import drawn_nodes
+from ksl.views.forking import run_again
 from ksl.views.frames import frames_json
 from ksl.views.runs import run_json
 from ksl.views.timeline import timeline_json
@@ -27,19 +29,26 @@ from ksl.views.values import JsonObject, encode, is_object
 pages = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 
 EVENTS_MOST = 200
+_COUNTS_S = (("retrying", 1.0), ("waiting", 30.0))  # a node says how long it will be
 _EVERYTHING = frozenset({"events", "steps", "trace", "logs"})
+_ADVANCING = frozenset({"running", "sleeping", "waiting"})
 _ENDED = frozenset(status.value for status in FINISHED)
 
 
 @pages.get("/ui/runs/{run_id}")
-async def show_run(request: Request, run_id: str, step: str | None = None) -> Response:
-    values = await _shown(request, run_id, step)
+async def show_run(
+    request: Request, run_id: str, step: str | None = None, scale: str | None = None
+) -> Response:
+    """`scale`: "true" draws every stretch of time as long as it was."""
+    values = await _shown(request, run_id, step, scale)
     drawn = await _drawing(request, values["run"])
     return await page(request, "run", **values, **drawn)
 
 
 @pages.get("/ui/live/runs/{run_id}")
-async def follow_run(request: Request, run_id: str, step: str | None = None) -> Response:
+async def follow_run(
+    request: Request, run_id: str, step: str | None = None, scale: str | None = None
+) -> Response:
     """Ends with the run; a browser that comes again after that is told to leave it at that (204)."""
     runtime = runtime_of(request)
     row = await runtime.engine_row(run_id)
@@ -48,12 +57,15 @@ async def follow_run(request: Request, run_id: str, step: str | None = None) -> 
         return Response(status_code=204)
 
     async def now() -> Now:
-        values = await _shown(request, run_id, step)
+        values = await _shown(request, run_id, step, scale)
         run = values["run"]
         drawn = await _canvas(request, run)
         nodes = {} if drawn is None else drawn_nodes(drawn)
         seq: int = run["events"][-1]["seq"] if run["events"] else 0
-        return Now(seq, await sections(request, "run", **values), nodes, run["status"] in _ENDED)
+        states = {node["state"] for node in nodes.values()}
+        counts_s = next((each_s for state, each_s in _COUNTS_S if state in states), None)
+        shown = await sections(request, "run", **values)
+        return Now(seq, shown, nodes, run["status"] in _ENDED, counts_s)
 
     return LiveStream(
         now,
@@ -91,21 +103,17 @@ async def act(request: Request, run_id: str, verb: str) -> Response:
             await runtime.retry(run_id, by="console")
         case "release":
             await runtime.release(run_id, by="console")
+        case "wake":
+            await runtime.wake(run_id, only(pairs, "step") or None, by="console")
         case "fork":
             row = await runtime.fork(run_id, at=only(pairs, "at"), by="console")
             return found(request, f"runs/{part(row.run_id)}")
-        case "again":
-            row = await runtime.engine_row(run_id)
-            runtime.raise_if_overloaded()
-            run = await run_json(runtime.store, run_id)
-            started = await runtime.start(row.workflow, encode(run["input"]), by="console")
-            return found(request, f"runs/{part(started.run.run_id)}")
         case _:
             raise BadRequest(f'"{verb[:40]}" is nothing that can be done with a run. Nothing was done.')
     return found(request, f"runs/{part(run_id)}")
 
 
-async def _shown(request: Request, run_id: str, step: str | None) -> dict[str, Any]:
+async def _shown(request: Request, run_id: str, step: str | None, scale: str | None) -> dict[str, Any]:
     runtime = runtime_of(request)
     under_way = runtime.under_way(run_id)
     run = await run_json(
@@ -118,12 +126,16 @@ async def _shown(request: Request, run_id: str, step: str | None) -> dict[str, A
         "run": run,
         "ended": run["status"] in _ENDED,
         "verbs": _verbs(run["status"]),
-        "timeline": timeline_json(steps, run["trace"]["spans"], now_ms=now_ms),
+        "timeline": timeline_json(steps, run["trace"]["spans"], now_ms=now_ms, true=scale == "true"),
+        "true_scale": scale == "true",
         "hooks": [hook for hook in run["waiting_on"] if hook["kind"] == "hook"],
+        "sleeps": [each for each in steps if each["status"] == "sleeping" and run["status"] in _ADVANCING],
         "events": run["events"][-EVENTS_MOST:],
         "logs": run["logs"][-EVENTS_MOST:],
         "frames": [*_frames(_failed_step(run), runtime.folder), *_frames(run, runtime.folder)],
         "step": chosen,
+        "attempts": attempts_json(run["events"], chosen["id"]) if chosen is not None else [],
+        "again": run_again(run["events"], chosen["id"]) if chosen is not None else [],
         "step_asked": step,
         "step_frames": _frames(chosen, runtime.folder),
         "known_workflow": run["workflow"] in runtime.project.workflows,
@@ -176,11 +188,11 @@ async def _canvas(request: Request, run: JsonObject, *, must: bool = False) -> J
 
 
 def _verbs(status: str) -> list[tuple[str, str]]:
-    """What can be done with a run in this state, with what it is called."""
+    """What can be done with a run in this state, with what it is called. Any can be run again."""
     if status == RunStatus.FAILED:
-        return [("retry", "Retry"), ("again", "Run again")]
+        return [("retry", "Retry")]
     if status in _ENDED:
-        return [("again", "Run again")]
+        return []
     if status == RunStatus.HELD:
         return [("release", "Release"), ("retry", "Retry"), ("cancel", "Cancel")]
     return [("pause", "Pause"), ("cancel", "Cancel")]

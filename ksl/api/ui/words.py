@@ -43,6 +43,8 @@ def install(environment: Environment) -> None:
         gist=gist,
         when=when,
         ago=ago,
+        until=until,
+        lasted=words.took,
         status=status,
         took=took,
         bare=bare,
@@ -104,6 +106,16 @@ def ago(moment: str | None, running: bool = False) -> Markup:
     return Markup('<time datetime="{0}" title="{0}" data-{1}="{2}">{3}</time>').format(
         moment, kind, at_ms, text
     )
+
+
+def until(moment: str) -> Markup:
+    """How long until then; the page's script counts it down."""
+    from markupsafe import Markup
+
+    at_ms = parse_rfc3339(moment)
+    left_ms = at_ms - int(time.time() * 1000)
+    text = f"in {words.took(left_ms // 1000 * 1000)}" if left_ms >= 1000 else "now"
+    return Markup('<time datetime="{0}" title="{0}" data-until="{1}">{2}</time>').format(moment, at_ms, text)
 
 
 def took(item: dict[str, Any]) -> Markup:

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ksl.api.hook_form import is_same
 from ksl.api.requests import runtime_of
 from ksl.api.ui.forms import ConsoleRoute, Pairs, answers_in, filled, own_form
 from ksl.api.ui.pages import drawing, form_of, found, only, page, part
 from ksl.errors import BadJson, InvalidInput, KslError
 from ksl.records import RunFilter, RunStatus
 from ksl.views.canvas import canvas_json
-from ksl.views.form_fields import payload_of
-from ksl.views.runs import runs_json
+from ksl.views.form_fields import fields_of, pairs_of, payload_of
+from ksl.views.runs import run_json, runs_json
 from ksl.views.values import JsonObject, encode
 from ksl.views.workflows import workflow_json, workflows_json
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 pages = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 
-RAW = "ksl:json"
+RAW, AGAIN = "ksl:json", "ksl:again"
 _DAY_MS = 86_400_000
 _COUNTED = 1_000
 
@@ -39,8 +40,20 @@ async def list_workflows(request: Request) -> Response:
 
 
 @pages.get("/ui/workflows/{slug}")
-async def show_workflow(request: Request, slug: str) -> Response:
-    return await _page(request, slug)
+async def show_workflow(request: Request, slug: str, again: str = "") -> Response:
+    """`again`: the run whose input the form begins with."""
+    if not again:
+        return await _page(request, slug)
+    runtime = runtime_of(request)
+    given = (await run_json(runtime.store, again))["input"]
+    schema = workflow_json(runtime.project, slug)["input_schema"]
+    pairs = pairs_of(given, fields_of(schema))
+    # What the fields have no room for, or would change on the way, is shown as it is.
+    fits = is_same(payload_of(pairs, schema, form=True), given) and is_same(
+        given, payload_of(pairs, schema, form=True)
+    )
+    raw = "" if fits else msgspec.json.format(encode(given), indent=2).decode()
+    return await _page(request, slug, pairs=[(AGAIN, again), *pairs], raw=raw)
 
 
 @pages.post("/ui/workflows/{slug}", dependencies=[Depends(own_form)])
@@ -52,7 +65,8 @@ async def start_run(request: Request, slug: str) -> Response:
     try:
         runtime.raise_if_overloaded()
         payload = payload_of(answers_in(pairs), shown["input_schema"], form=True)
-        started = await runtime.start(slug, raw.encode() if raw else encode(payload), by="console")
+        text = raw.encode() if raw else encode(payload)
+        started = await runtime.start(slug, text, by="console", again=only(pairs, AGAIN) or None)
     except (InvalidInput, BadJson) as wrong:
         return await _page(request, slug, pairs=pairs, wrong=wrong, raw=raw)
     return found(request, f"runs/{part(started.run.run_id)}")
@@ -81,6 +95,8 @@ async def _page(
         takes_input=takes_input,
         raw=raw,
         raw_name=RAW,
+        again=only(pairs or [], AGAIN),
+        again_name=AGAIN,
         runs=listed["runs"],
         schemas={
             name: msgspec.json.format(encode(shown[f"{name}_schema"]), indent=2).decode()

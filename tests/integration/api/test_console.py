@@ -62,6 +62,21 @@ async def echo(input: str) -> str:
 
 
 @workflow
+async def anything(input: dict[str, object]) -> dict[str, object]:
+    return input
+
+
+@action(retry=Retry(attempts=3, initial="80s", jitter=False))
+async def delay() -> None:
+    raise TimeoutError("not yet")
+
+
+@workflow
+async def patient() -> None:
+    await delay.run()
+
+
+@workflow
 async def asking(input: dict[str, str], ctx: Context) -> object:
     return await ctx.hook(title=input["title"], details=input["details"])
 
@@ -232,16 +247,82 @@ async def test_a_run_is_cancelled_retried_run_again_and_forked(served: Served, v
     assert (await served.settled(run_id))["status"] == "cancelled"
 
     greeted = (await served.ended("greeting", {"name": "Ada"}))["run_id"]
-    again = await visitor.send(f"runs/{greeted}/again")
-    other = str(again.url).rpartition("/")[2]
-    assert other != greeted
-    assert (await served.settled(other))["output"] == {"message": "Hello, Ada"}
     forked = await visitor.send(f"runs/{greeted}/fork", at="greet#0")
     assert (await served.settled(str(forked.url).rpartition("/")[2]))["forked_from"] == greeted
 
     refused = await visitor.send(f"runs/{greeted}/cancel")
     assert (refused.status_code, "Nothing was changed" in text_in(refused)) == (409, True)
     assert (await visitor.send(f"runs/{greeted}/explode")).status_code == 400
+
+
+async def test_a_run_is_run_again_with_an_input_that_can_be_changed(served: Served, visitor: Visitor) -> None:
+    first = (await served.ended("greeting", {"name": "Ada"}))["run_id"]
+    link = re.search(
+        r'href="\.\./(workflows/greeting\?again=\w+)"', (await visitor.get(f"runs/{first}")).text
+    )
+    assert link is not None
+    form = await visitor.get(link[1])
+    assert re.search(r'name="name" value="Ada"', form.text)
+    asked = {"name": "Bob", "ksl:again": first}
+    page = await visitor.send("workflows/greeting", **asked)
+    second = str(page.url).rpartition("/")[2]
+    assert first in page.text  # the new run leads back to the old one
+    assert second in (await visitor.get(f"runs/{first}")).text
+    run = await served.settled(second)
+    assert (run["output"], run["trigger"], run["forked_from"]) == ({"message": "Hello, Bob"}, "retry", first)
+    other = await visitor.send("workflows/nothing", **{"ksl:again": first})
+    assert (other.status_code, "Nothing was started" in text_in(other)) == (400, True)
+
+
+async def test_an_input_that_no_form_has_room_for_is_run_again_as_json(
+    served: Served, visitor: Visitor
+) -> None:
+    given = {"id": "o-1", "amount": 2.5, "beside": {"<b>": [1, None]}}
+    let_go()
+    first = (await served.ended("anything", given))["run_id"]
+    form = await visitor.get(f"workflows/anything?again={first}")
+    raw = re.search(r'name="ksl:json"[^>]*>\n(.*?)</textarea>', form.text, re.DOTALL)
+    assert raw is not None
+    again = await visitor.send("workflows/anything", **{"ksl:again": first, "ksl:json": unescape(raw[1])})
+    assert (await served.settled(str(again.url).rpartition("/")[2]))["output"] == given
+
+
+async def test_each_attempt_of_a_step_is_shown_with_its_error(served: Served, visitor: Visitor) -> None:
+    run = await served.ended("refused", "carrier refused")
+    shown = text_in(await visitor.get(f"runs/{run['run_id']}?step=refuse%230"))
+    assert re.search(r"try 1 .*ConnectionError carrier refused .*try 2 .*ConnectionError carrier", shown)
+
+
+async def test_a_step_that_is_tried_again_says_when(served: Served, visitor: Visitor) -> None:
+    run_id = await served.start("patient")
+    async for _, _, message in visitor.live(f"runs/{run_id}"):
+        if "data-until" in message.get("sections", {}).get("live_head", ""):
+            break
+    shown = text_in(await visitor.get(f"runs/{run_id}?step=delay%230"))
+    assert re.search(r"delay#0 try 2 of 3, next in \d+ (s|min)", shown)
+    assert re.search(r"Attempts .*try 1 .*TimeoutError not yet .*Retrying try 2 in \d+", shown)
+
+
+async def test_a_node_counts_down_with_nothing_else_sent(served: Served, visitor: Visitor) -> None:
+    run_id = await served.start("patient")
+    told: list[str] = []
+    async for _, _, message in visitor.live(f"runs/{run_id}"):
+        node = message.get("nodes", {}).get("delay")
+        if node is not None and node["state"] == "retrying":
+            told.append(node["told"])
+            if len(told) > 1:
+                assert "sections" not in message
+                break
+    assert told[0] != told[1]
+
+
+async def test_running_again_from_a_step_says_what_runs_again(served: Served, visitor: Visitor) -> None:
+    let_go()
+    run_id = (await served.ended("two-steps", {"id": "o-1"}))["run_id"]
+    shown = text_in(await visitor.get(f"runs/{run_id}?step=first%230"))
+    assert "These 2 steps run again" in shown
+    assert "first#0, second#0" in shown
+    assert "This step runs again" in text_in(await visitor.get(f"runs/{run_id}?step=second%230"))
 
 
 async def test_a_hook_is_answered_with_nothing_chosen_beforehand(served: Served, visitor: Visitor) -> None:

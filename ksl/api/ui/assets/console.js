@@ -160,6 +160,10 @@
     if (document.hidden || lost) return; // nobody knows what still runs
     const now = Date.now() - ahead;
     document.querySelectorAll("time[data-since]").forEach((each) => { each.textContent = stretch(now - each.dataset.since); });
+    document.querySelectorAll("time[data-until]").forEach((each) => {
+      const left = each.dataset.until - now;
+      each.textContent = left < 1000 ? "now" : `in ${stretch(left)}`;
+    });
     document.querySelectorAll("time[data-ago]").forEach((each) => {
       const past = now - each.dataset.ago;
       each.textContent = past < 0 ? `in ${stretch(-past)}` : `${stretch(past)} ago`;
