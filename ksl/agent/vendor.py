@@ -81,7 +81,7 @@ class VendorModel:
             raise ModelUnavailable(
                 f"{self._name} answered what is not its protocol: {_first(error)}"
             ) from error
-        return Reply(_parts(response), self._use(response))
+        return Reply(_parts(response), self._use(question, response))
 
     async def close(self) -> None:
         client: Any = getattr(self._model, "client", None)
@@ -98,17 +98,20 @@ class VendorModel:
         told: Callable[[str], None],
     ) -> ModelResponse:
         """A server that cannot stream is asked again as a whole, and from then on at once so."""
+        said = False
         try:
             async with cast("Any", self._model.request_stream(messages, settings, parameters)) as stream:
                 async for event in stream:
+                    said = True
                     if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
                         told(event.part.content)
                     elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
                         told(event.delta.content_delta)
                 response = cast("ModelResponse", stream.get())
-        except (ModelHTTPError, NotImplementedError) as error:
-            if isinstance(error, ModelHTTPError) and error.status_code not in _CANNOT_STREAM:
+        except (ModelHTTPError, NotImplementedError, UnexpectedModelBehavior) as error:
+            if (isinstance(error, ModelHTTPError) and error.status_code not in _CANNOT_STREAM) or said:
                 raise
+            # Some say by an empty stream that they stream no calls of tools.
             whole = await self._model.request(messages, settings, parameters)
             self._streams = False
             return whole
@@ -116,16 +119,25 @@ class VendorModel:
             # A connection that is closed in the middle looks like an end to some clients.
             raise ModelUnavailable(f"{self._name} broke off in the middle of its answer.")
         if not response.usage.total_tokens:
-            self._streams = False  # or its use would never be counted
+            self._streams = False  # or its use would always be an estimate
         return response
 
-    def _use(self, response: ModelResponse) -> ModelUse:
+    def _use(self, question: Question, response: ModelResponse) -> ModelUse:
+        usage = response.usage
+        if not usage.total_tokens:  # not told: estimated, so that budgets bound such a server, too
+            asked = [question.messages, question.instructions, [tool.schema for tool in question.tools]]
+            return ModelUse(self._name, input_tokens=_tokens(asked), output_tokens=_tokens(_parts(response)))
         return ModelUse(
             model=self._name,
-            input_tokens=response.usage.input_tokens,
-            output_tokens=response.usage.output_tokens,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
             usd=_price(response, self._kind, self._id),
         )
+
+
+def _tokens(value: Any) -> int:
+    """At four characters a token, which is near the truth for English."""
+    return len(json.dumps(value)) // 4 + 1
 
 
 def _make(kind: str, id: str, *, key: str, base_url: str | None) -> PydanticModel:
