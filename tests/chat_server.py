@@ -51,7 +51,8 @@ def _script(turns: list[Json]) -> Say:
 
 class ChatServer:
     """`before` is told of each request and says whether it gets no answer. `mishaps` are answers for the next requests
-    in place of the right ones: (status, headers), "cut", "junk"."""
+    in place of the right ones: (status, headers), "cut", "junk". A streamed answer is cut into `pieces`; `between` is
+    told of each before it is sent, by its number, and says whether the connection is cut there."""
 
     def __init__(self, say: Say | list[Json]) -> None:
         self.say: Say = say if callable(say) else _script(say)
@@ -60,6 +61,9 @@ class ChatServer:
         self.mishaps: list[Any] = []
         self.effects: list[tuple[str, str]] = []  # (name, idempotency key), of POST /effects/NAME
         self.before: Callable[[str, int], Awaitable[bool]] | None = None  # (path, how many came before)
+        self.pieces: Callable[[str], list[str]] = _halves
+        self.between: Callable[[int], Awaitable[bool]] | None = None
+        self.tells_use = True  # with what is streamed
         self.counts: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -107,14 +111,14 @@ class ChatServer:
                 elif not path.startswith("/v1/"):
                     _send(writer, 200, b"{}")
                 else:
-                    self._chat(writer, json.loads(body), headers)
+                    await self._chat(writer, json.loads(body), headers)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    def _chat(self, writer: asyncio.StreamWriter, body: Json, headers: dict[str, str]) -> None:
+    async def _chat(self, writer: asyncio.StreamWriter, body: Json, headers: dict[str, str]) -> None:
         assert headers["authorization"] == f"bearer {KEY}"
         self.requests.append(body)
         match self.mishaps.pop(0) if self.mishaps else None:
@@ -140,23 +144,33 @@ class ChatServer:
         message = self.say(body)
         self.turns[turn_of(body)] += 1
         if body.get("stream"):
-            self._stream(writer, message)
+            await self._stream(writer, message)
         else:
             _send(writer, 200, json.dumps(_completion(message)).encode())
 
-    def _stream(self, writer: asyncio.StreamWriter, message: Json) -> None:
-        content = message["content"] or ""
-        half = len(content) // 2
-        deltas: list[Json] = [{"role": "assistant", "content": content[:half]}, {"content": content[half:]}]
+    async def _stream(self, writer: asyncio.StreamWriter, message: Json) -> None:
+        deltas: list[Json] = [
+            {"role": "assistant", "content": piece} for piece in self.pieces(message["content"] or "")
+        ]
         for place, call in enumerate(message.get("tool_calls", ())):
             deltas.append({"tool_calls": [{"index": place, **call}]})
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
-        for delta in deltas:
+        for number, delta in enumerate(deltas):
+            if self.between is not None and await self.between(number):
+                writer.close()
+                return
             _event(writer, _chunk({"index": 0, "delta": delta, "finish_reason": None}))
+            await writer.drain()
         _event(writer, _chunk({"index": 0, "delta": {}, "finish_reason": _why(message)}))
-        _event(writer, {**_chunk(None), "usage": _USAGE})
+        if self.tells_use:
+            _event(writer, {**_chunk(None), "usage": _USAGE})
         writer.write(b"data: [DONE]\n\n")
         writer.close()
+
+
+def _halves(text: str) -> list[str]:
+    half = len(text) // 2
+    return [text[:half], text[half:]]
 
 
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}

@@ -9,6 +9,7 @@ from ksl.agent.around import services_of
 from ksl.agent.message import request, response, text_of, tool_return, user
 from ksl.agent.model import Question
 from ksl.agent.output import ASKED_AGAIN_MAX, Misfit, Wanted
+from ksl.agent.telling import told_by
 from ksl.agent.turn import MODEL_RETRY
 from ksl.define.action import Action, ActionContext
 from ksl.define.agent import codec_of
@@ -38,9 +39,10 @@ class LlmAction(Action[..., Any]):
         messages = [request([{**user(prompt), "starts_prompt": True}])]
         context._use = NO_USE  # pyright: ignore[reportPrivateUsage]
         for again in range(ASKED_AGAIN_MAX + 1):
-            reply = await asked.turn(
-                Question(messages, system_prompt or "", (), self.wanted.schema, self.wanted.wrapped)
-            )
+            with told_by(services, context, session_id=None, streams=True) as told:
+                reply = await asked.turn(
+                    Question(messages, system_prompt or "", (), self.wanted.schema, self.wanted.wrapped, told)
+                )
             context._use = context._use.plus(reply.use)  # pyright: ignore[reportPrivateUsage]
             if self.wanted.schema is None:
                 return text_of(reply.parts)

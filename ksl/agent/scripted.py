@@ -9,6 +9,7 @@ and `usage` (`{"input_tokens", "output_tokens"}`); in Python it may be a functio
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -62,6 +63,7 @@ class EchoModel:
     async def turn(self, question: Question) -> Reply:
         heard = _heard(question.messages)
         if question.output is None:
+            _tell(heard, question)
             return Reply([_text(heard)], _use("test/echo", question, heard))
         try:
             value = json.loads(heard)
@@ -110,8 +112,7 @@ class ScriptModel:
         parts: list[Json] = []
         if turn.get("text"):
             parts.append(_text(turn["text"]))
-            if question.told is not None:
-                question.told(turn["text"])
+            _tell(turn["text"], question)
         for call in turn.get("calls", ()):
             parts.append(_call(len(parts), call["name"], call.get("args", {}), question))
         if "output" in turn:
@@ -183,6 +184,13 @@ def _said_since_prompt(messages: Sequence[Json]) -> int:
         elif any(part.get("starts_prompt") for part in message["parts"]):
             break
     return said
+
+
+def _tell(text: str, question: Question) -> None:
+    """A word at a time, as models do."""
+    if question.told is not None:
+        for word in re.findall(r"\s*\S+|\s+$", text):
+            question.told(word)
 
 
 def _text(content: str) -> Json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,7 @@ import msgspec
 from ksl.agent.models import Models
 
 if TYPE_CHECKING:
+    from ksl.agent.telling import Telling
     from ksl.agent.tool_set import ToolSet
     from ksl.define.action import ActionContext
     from ksl.define.agent import Agent

@@ -1,30 +1,30 @@
-"""A model's text while it comes: lines of the run's log, which are kept in memory and never stored."""
+"""A model's text while it comes, told to whoever watches. It is kept in memory and never stored."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
-LINE_MAX = 200  # characters
+if TYPE_CHECKING:
+    from ksl.agent.services import Services
+    from ksl.define.action import ActionContext
 
 
-class Telling:
-    """Takes pieces as they come and tells whole lines, or what has come of a long one."""
+class Telling(Protocol):
+    """One attempt at a turn."""
 
-    def __init__(self, log: Any) -> None:
-        self._log = log
-        self._line = ""
+    def add(self, piece: str) -> None: ...
 
-    def add(self, piece: str) -> None:
-        *lines, self._line = f"{self._line}{piece}".split("\n")
-        for line in lines:
-            self._tell(line)
-        if len(self._line) > LINE_MAX:
-            self.end()
 
-    def end(self) -> None:
-        line, self._line = self._line, ""
-        self._tell(line)
-
-    def _tell(self, line: str) -> None:
-        if line:
-            self._log.info(line, progress=True, said=True)
+@contextmanager
+def told_by(
+    services: Services, context: ActionContext, *, session_id: str | None, streams: bool
+) -> Generator[Callable[[str], None] | None]:
+    """What takes the pieces of a turn. None where nobody could watch: outside a run."""
+    if not streams or not context.run_id:
+        yield None
+        return
+    telling = services.telling(context.run_id, context.step_id, session_id, context.attempt)
+    with telling as utterance:
+        yield utterance.add

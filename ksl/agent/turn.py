@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import msgspec
 
 from ksl.agent.around import services_of
 from ksl.agent.message import request, response, text_of, user
 from ksl.agent.model import Question
-from ksl.agent.telling import Telling
+from ksl.agent.telling import told_by
 from ksl.agent.tool_context import tool_context
 from ksl.agent.tool_set import Offer, ToolSpec
 from ksl.define.action import Action, ActionContext
@@ -102,6 +102,8 @@ class _Open(AgentAction):
 
 
 class _Turn(AgentAction):
+    is_told: ClassVar[bool] = True  # to those who watch
+
     def call(self, data: bytes, context: ActionContext) -> Any:
         return self._turn(context)
 
@@ -115,10 +117,9 @@ class _Turn(AgentAction):
             )
         model = await services.models.get(services.models.name_of(agent.model))
         messages = await conversation.whole(services, context)
-        telling = Telling(context.log) if agent.stream and context.run_id else None
-        reply = await model.turn(self._question(messages, None if telling is None else telling.add))
-        if telling is not None:
-            telling.end()
+        streams = agent.stream and self.is_told
+        with told_by(services, context, session_id=conversation.session_id, streams=streams) as told:
+            reply = await model.turn(self._question(messages, told))
         context._use = reply.use  # pyright: ignore[reportPrivateUsage]
         return {"parts": reply.parts, "use": msgspec.to_builtins(reply.use)}
 
@@ -135,6 +136,8 @@ class _Turn(AgentAction):
 
 
 class _Summary(_Turn):
+    is_told = False  # it is no part of the conversation
+
     def _question(self, messages: list[Json], told: Callable[[str], None] | None) -> Question:
         return Question([*messages, request([user(_SUM_UP)])], self.conversation.instructions)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ksl.runtime.speech import Listener
 from ksl.views.values import encode
 
+TEXT_S = 0.05  # a model's words are sent so often at most, however many pieces they come in
 # Proxies and browsers give up on a connection that is silent for a minute or less.
 PING_S = 15.0
 
@@ -77,34 +80,62 @@ class EventStream(ServerSentEvents):
         after: int,
         wake: Callable[[Callable[[], None]], Callable[[], None]],
         stopping: asyncio.Event,
+        listening: AbstractContextManager[Listener] | None = None,
         ping_s: float = PING_S,
     ) -> None:
+        """`listening`: to what models say meanwhile, which is sent between the events."""
         super().__init__(wake=wake, stopping=stopping)
         self._more = more
         self._after = after
         self._ping_s = ping_s
+        self._listening = listening
 
     async def follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
-        while not any(task.done() for task in leaving):
-            # Cleared before the log is read: what is stored while it is being read wakes the next turn.
-            woken.clear()
-            page = await self._more(self._after)
-            if page.rows:
-                await write(send, b"".join(_frame(row_id, event) for row_id, event in page.rows))
-                self._after = page.rows[-1][0]
-            elif page.ended:
-                return
-            elif not await first_of(woken, leaving, timeout_s=self._ping_s):
-                await write(send, b": still here\n\n")
+        with self._listening or nullcontext() as listener:
+            while not any(task.done() for task in leaving):
+                # Cleared before the log is read: what is stored while it is being read wakes the next turn.
+                woken.clear()
+                page = await self._more(self._after)
+                if page.rows:
+                    await write(send, b"".join(_frame(row_id, event) for row_id, event in page.rows))
+                    self._after = page.rows[-1][0]
+                elif page.ended:
+                    return
+                elif not await said_until(woken, leaving, send, listener, timeout_s=self._ping_s):
+                    await write(send, b": still here\n\n")
 
 
-async def first_of(woken: asyncio.Event, leaving: list[asyncio.Future[Any]], *, timeout_s: float) -> bool:
+async def said_until(
+    woken: asyncio.Event,
+    leaving: list[asyncio.Future[Any]],
+    send: Send,
+    listener: Listener | None,
+    *,
+    timeout_s: float,
+) -> bool:
+    """Sends what models say until there is something else to do. False where nothing came in that time."""
+    if listener is None:
+        return await first_of(woken, leaving, timeout_s=timeout_s)
+    while await first_of(woken, leaving, listener.heard, timeout_s=timeout_s):
+        if news := listener.news():
+            await write(send, b"".join(b"event: text\ndata: %b\n\n" % encode(each) for each in news))
+        if woken.is_set() or await first_of(woken, leaving, timeout_s=TEXT_S):
+            return True
+    return False
+
+
+async def first_of(
+    woken: asyncio.Event, leaving: list[asyncio.Future[Any]], *others: asyncio.Event, timeout_s: float
+) -> bool:
     """False where nothing came in that time."""
-    wake = asyncio.ensure_future(woken.wait())
+    wakes = [asyncio.ensure_future(event.wait()) for event in (woken, *others)]
     try:
-        done, _ = await asyncio.wait([wake, *leaving], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            [*wakes, *leaving], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
     finally:
-        wake.cancel()
+        for wake in wakes:
+            wake.cancel()
     return bool(done)
 
 

@@ -75,13 +75,13 @@ class Agent:
         max_steps: int = 100,
         budget: Budget | None = None,
         compact_at: int | None = 100_000,
-        stream: bool = False,
+        stream: bool = True,
         name: str | None = None,
         description: str = "",
     ) -> None:
         """`model` None: the setting models.default. `max_steps` bounds the turns of one prompt. At `compact_at` tokens
         of context the conversation is summed up, and the model goes on from the summary; None: never.
-        `stream`: what the model says is in the run's log while it says it."""
+        `stream`: what the model says is told while it says it, to whoever watches the run."""
         self.where = f"agent {slug}"
         self.slug = check_slug(slug, where=self.where)
         self.name = name or title_of(slug)

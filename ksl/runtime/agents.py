@@ -14,6 +14,7 @@ import msgspec
 
 from ksl.agent.models import Models, Provider
 from ksl.agent.services import Opened
+from ksl.agent.telling import Telling
 from ksl.agent.tool_set import ToolError, ToolSet
 from ksl.agent.tools import tool_sets
 from ksl.agent.transcript import answered, transcript

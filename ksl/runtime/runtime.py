@@ -51,6 +51,7 @@ from ksl.runtime.ends import Ends
 from ksl.runtime.positions import position_json, stage_of
 from ksl.runtime.run_ids import new_firing_id, new_run_id
 from ksl.runtime.telemetry import Telemetry
+from ksl.runtime.speech import Speech
 from ksl.runtime.token import read_token
 from ksl.runtime.under_way import under_way
 from ksl.trigger.cron import CronLoop

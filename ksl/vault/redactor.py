@@ -7,6 +7,7 @@ the text stays what it is, the same object.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from typing import Any, cast
 
 from ksl.vault.forms import LENGTH_MIN, forms
@@ -21,6 +22,7 @@ class Redactor:
         self._masks: dict[str, str] = {}  # form -> what stands in for it
         self._ordered: list[tuple[str, str]] = []  # longest first
         self._needles: list[bytes] = []
+        self._sorted: list[str] = []  # by the alphabet
         self._known: set[str] = set()
         self.active = False  # no property: it is asked for every value
 
@@ -43,6 +45,21 @@ class Redactor:
             if form in text:
                 text = text.replace(form, mask)
         return text
+
+    def whole_length(self, text: str) -> int:
+        """How much of the beginning of a text that goes on can be masked by itself: no secret is cut where it ends."""
+        if len(self._ordered) != len(self._masks):
+            self._order()
+        end = len(text)
+        longest = len(self._ordered[0][0]) if self._ordered else 0
+        for length in range(min(longest - 1, len(text)), 0, -1):
+            if self._begins_a_form(text[-length:]):
+                end = len(text) - length
+                break
+        # What is held back may be the end of another secret, which is then held back whole.
+        while end and (begin := self._begin_of_form_over(text, end)) is not None:
+            end = begin
+        return end
 
     def json(self, data: bytes) -> bytes:
         """JSON text, which stays JSON: a number that holds a secret becomes a string. Other text is masked as such."""
@@ -80,6 +97,19 @@ class Redactor:
             case _:
                 return value
 
+    def _begins_a_form(self, text: str) -> bool:
+        place = bisect_right(self._sorted, text)
+        return place < len(self._sorted) and self._sorted[place].startswith(text)
+
+    def _begin_of_form_over(self, text: str, end: int) -> int | None:
+        """Where the first form begins that has `end` inside it."""
+        if end == len(text):
+            return None
+        begins = (
+            text.find(form, max(end - len(form) + 1, 0), end + len(form) - 1) for form, _ in self._ordered
+        )
+        return min((begin for begin in begins if begin >= 0), default=None)
+
     def _found(self, data: bytes) -> bool:
         if len(self._ordered) != len(self._masks):
             self._order()
@@ -90,4 +120,5 @@ class Redactor:
         once, and come to the same."""
         ordered = sorted(self._masks.copy().items(), key=lambda item: (-len(item[0]), item[0]))
         self._needles = [form.encode("utf-8", "surrogatepass") for form, _ in ordered]
+        self._sorted = sorted(form for form, _ in ordered)
         self._ordered = ordered

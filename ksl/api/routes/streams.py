@@ -20,7 +20,8 @@ PAGE = 500
 
 _STREAM = {
     200: {
-        "description": "Server-sent events; `data` is an event as in /runs/{id}/events",
+        "description": "Server-sent events; `data` is an event as in /runs/{id}/events. Those named `text` have no "
+        "id: they are what a model says while it says it",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
@@ -35,9 +36,11 @@ _STREAM = {
         **problems(400, 404),
     },
 )
-async def stream_run(request: Request, run_id: str) -> Response:
-    """From the run's first event, or after `Last-Event-ID`, to its last one. The id of each is its `seq`."""
-    store = runtime_of(request).store
+async def stream_run(request: Request, run_id: str, text: bool = True) -> Response:
+    """From the run's first event, or after `Last-Event-ID`, to its last one. The id of each is its `seq`. `text` false
+    leaves out what models say meanwhile."""
+    runtime = runtime_of(request)
+    store = runtime.store
     if await store.run(run_id) is None:
         raise unknown_run(run_id)
     resumed = _last_event_id(request)
@@ -52,14 +55,21 @@ async def stream_run(request: Request, run_id: str) -> Response:
     # A browser's EventSource connects again when a stream ends, and only a 204 tells it to leave it at that.
     if resumed is not None and (await more(resumed)).ended:
         return Response(status_code=204)
-    wake = feed_of(request).wake_for(run_id)
-    return EventStream(more, after=resumed or 0, wake=wake, stopping=stopping_of(request))
+    return EventStream(
+        more,
+        after=resumed or 0,
+        wake=feed_of(request).wake_for(run_id),
+        stopping=stopping_of(request),
+        listening=runtime.speech.listening(run_id) if text else None,
+    )
 
 
 @router.get("/stream", response_class=Response, responses={**_STREAM, **problems(400)})
-async def stream_all(request: Request) -> Response:
-    """Events of all runs from now on, or after `Last-Event-ID`; each has a `run_id` as well."""
-    store = runtime_of(request).store
+async def stream_all(request: Request, text: bool = True) -> Response:
+    """Events of all runs from now on, or after `Last-Event-ID`; each has a `run_id` as well. `text` false leaves out
+    what models say meanwhile."""
+    runtime = runtime_of(request)
+    store = runtime.store
     resumed = _last_event_id(request)
     after = await store.feed_end() if resumed is None else resumed
 
@@ -67,7 +77,13 @@ async def stream_all(request: Request) -> Response:
         rows = await store.feed(after, limit=PAGE)
         return Page([(row.rowid, {"run_id": row.event.run_id, **event_json(row.event)}) for row in rows])
 
-    return EventStream(more, after=after, wake=store.wake_on_commit, stopping=stopping_of(request))
+    return EventStream(
+        more,
+        after=after,
+        wake=store.wake_on_commit,
+        stopping=stopping_of(request),
+        listening=runtime.speech.listening() if text else None,
+    )
 
 
 async def _has_ended(store: Store, run_id: str, after: int) -> bool:

@@ -154,7 +154,9 @@ async def test_a_server_that_stumbles_is_asked_again(world: World, server: ChatS
     done = await world.run("w", "Look at both.")
 
     assert done.output == {"text": "Both are there.", "tokens": 30, "turns": 2}
-    assert done.steps("step_retrying") == ["robot#0/turn#0"] * 2
+    # A stream of nothing is asked for again as a whole, in the same attempt.
+    retries = 1 if mishap == "junk" else 2
+    assert done.steps("step_retrying") == ["robot#0/turn#0"] * retries
     assert len(server.requests) == 4
 
 
@@ -199,21 +201,6 @@ async def test_a_tool_that_keeps_failing_ends_the_prompt(world: World, server: C
     assert failed.error["code"] == "KSL806"
     assert len(server.requests) == 5
     assert server.requests[1]["messages"][-1]["content"] == "Error: ValueError: no"
-
-
-async def test_a_streamed_turn_is_recorded_once_and_told_line_by_line(
-    world: World, server: ChatServer
-) -> None:
-    server.say = lambda body: [BOTH, text("Both are there.\nThat is all.")][turn_of(body)]
-    await world.load(AGENT.replace('"Be brief."', '"Be brief.", stream=True'), settings=server.settings)
-
-    done = await world.run("w", "Look at both.")
-
-    assert all(body["stream"] for body in server.requests)
-    assert done.output == {"text": "Both are there.\nThat is all.", "tokens": 30, "turns": 2}
-    assert done.steps().count("robot#0/turn#1") == 1
-    lines = [line["message"] for line in world.runtime.logs(done.run_id)]
-    assert lines == ["Both are there.", "That is all."]
 
 
 async def test_secrets_are_neither_stored_nor_told(world: World, server: ChatServer) -> None:
