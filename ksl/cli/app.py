@@ -166,6 +166,7 @@ _group(
         "retry": ("runs_retry", "Let failed or held runs go on; what they completed is kept."),
         "pause": ("runs_pause", "Hold a run, or all of a filter, until released."),
         "release": ("runs_release", "Let held runs go on."),
+        "wake": ("runs_wake", "End a sleep before its moment."),
         "fork": ("runs_fork", "A new run with the history of another, up to a step."),
     },
 )

@@ -114,6 +114,10 @@ class Client(Reader, Protocol):
 
     async def release(self, run_id: str, *, accept_drift: bool) -> None: ...
 
+    async def wake(self, run_id: str, step: str | None) -> None:
+        """`step` None: the only sleep of the run that waits."""
+        ...
+
     async def fork(self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None) -> Json:
         """The new run: `{"run_id", "status"}`. `changes` maps step ids to JSON text."""
         ...

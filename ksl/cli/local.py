@@ -92,6 +92,9 @@ class LocalClient(StoredReader):
     async def release(self, run_id: str, *, accept_drift: bool) -> None:
         await self.runtime.release(run_id, by=BY, accept_drift=accept_drift)
 
+    async def wake(self, run_id: str, step: str | None) -> None:
+        await self.runtime.wake(run_id, step, by=BY)
+
     async def fork(self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None) -> Json:
         row = await self.runtime.fork(run_id, at=at, changes=changes, input=input, by=BY)
         return {"run_id": row.run_id, "status": row.status.value}

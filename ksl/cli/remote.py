@@ -145,6 +145,9 @@ class RemoteClient:
         body = {"accept_drift": accept_drift}
         await self._json("POST", f"/runs/{_part(run_id)}/release", json=body)
 
+    async def wake(self, run_id: str, step: str | None) -> None:
+        await self._json("POST", f"/runs/{_part(run_id)}/wake", json={"step": step})
+
     async def fork(self, run_id: str, *, at: str, changes: dict[str, bytes], input: bytes | None) -> Json:
         # Values go in as they were typed, and so must be values: `1, "at": ...` would be more than one.
         outputs: list[bytes] = []

@@ -34,6 +34,7 @@ from ksl.engine.starting import Started, Starting
 from ksl.engine.strict_json import check
 from ksl.engine.tokens import TokenKeys
 from ksl.engine.unfit import hold_unfit
+from ksl.engine.waking import Waking
 from ksl.engine.watchdog import Watchdog
 from ksl.errors import BadRequest, KslError, QueueFull, UnknownTrigger
 from ksl.log.lock import FolderLock
@@ -50,8 +51,8 @@ from ksl.runtime.credentials import check_keys, make_vault
 from ksl.runtime.ends import Ends
 from ksl.runtime.positions import position_json, stage_of
 from ksl.runtime.run_ids import new_firing_id, new_run_id
-from ksl.runtime.telemetry import Telemetry
 from ksl.runtime.speech import Speech
+from ksl.runtime.telemetry import Telemetry
 from ksl.runtime.token import read_token
 from ksl.runtime.under_way import under_way
 from ksl.trigger.cron import CronLoop
@@ -162,6 +163,7 @@ class Runtime:
         self.cron = CronLoop(self.triggers, clock=clock, cancel=self._give_way)
         self.polls = PollLoop(self.triggers, clock=clock)
         self._answering = Answering(self.engine, commits)
+        self._waking = Waking(self.engine, commits)
         self._mending = Mending(self.engine, commits, new_id=new_id, admit=self._advancing.admit)
         self._retention = RetentionLoop(store=store, clock=clock, keep_s=settings.retention.finished_runs)
         self._telemetry: Telemetry | None = None
@@ -296,10 +298,10 @@ class Runtime:
         subscriber: str | None = None,
         by: str = "",
         admit: bool = True,
+        again: str | None = None,
     ) -> Started:
         """Stores a run and puts it in line. `input` is JSON text. Returns after the commit.
 
-        again: str | None = None,
         `admit` False: it is stored only, for a server to advance. `again`: the run that it repeats.
         """
         started = await self._starting.start(
@@ -310,10 +312,10 @@ class Runtime:
             subscriber=subscriber,
             by=by,
             admit=admit,
+            again=again,
         )
         if admit:
             self._advancing.touch(started.run.run_id)
-            again=again,
         return started
 
     async def prompt(
@@ -412,6 +414,11 @@ class Runtime:
         row = await self._mending.release(run_id, by=by, accept_drift=accept_drift)
         self._timers.reload()  # moments that came while it was held
         return row
+
+    async def wake(self, run_id: str, step: str | None = None, *, by: str = "") -> RunRow:
+        """Ends a sleep before its moment. `step` None: the only one of the run. Errors: UnknownRun, WrongState."""
+        self._advancing.touch(run_id)
+        return await self._waking.wake(run_id, step, by=by)
 
     async def fork(
         self,

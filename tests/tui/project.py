@@ -110,6 +110,16 @@ async def long_work() -> None:
     await hold.run()
 
 
+@action(retry=Retry(attempts=4, initial="1h", jitter=False))
+async def knock() -> None:
+    raise Carrier("nobody is in")
+
+
+@workflow(slug="stubborn")
+async def stubborn() -> None:
+    await knock.run()
+
+
 @workflow(slug="echo")
 async def echo(input: str) -> str:
     return await press.run(key=input)

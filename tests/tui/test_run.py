@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -171,3 +173,84 @@ async def test_a_run_that_retention_removed_says_so_and_stays_to_be_read(served:
         screen.reload()
         await until(pilot, lambda: "was removed by retention" in text_of(app))
         assert "press#0" in text_of(app)
+
+
+async def test_a_sleep_is_woken_after_a_yes(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, made["sleeping"])
+        await until(pilot, lambda: re.search(r"◷ sleep#0 2[34]h left", text_of(app)))
+        await pilot.press("W")
+        await until(pilot, lambda: "Wake sleep#0 now?" in text_of(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "✓ succeeded" in text_of(app))
+    run = await served.run(made["sleeping"], "events")
+    assert [e["meta"] for e in run["events"] if e["type"] == "sleep_completed"] == [{"by": "api"}]
+
+
+async def test_where_no_sleep_waits_nothing_is_asked(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, made["waiting"])
+        await pilot.press("W")
+        await until(pilot, lambda: "No sleep of this run waits." in text_of(app))
+
+
+async def test_what_a_run_waits_for_is_told_below_its_name(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, made["waiting"])
+        await until(pilot, lambda: re.search(r"‖ hook#0 7[12]h left|‖ hook#0 [23]d left", text_of(app)))
+
+
+async def test_the_next_attempt_of_a_step_counts_down(served: Served) -> None:
+    run_id = await served.start("stubborn")
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, run_id)
+        await until(pilot, lambda: re.search(r"↻ knock#0 try 2 of 4 in \d+[smh]", text_of(app)))
+
+
+async def test_events_are_left_that_have_the_words_typed_and_written_to_a_file(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await lived(served)
+    monkeypatch.chdir(tmp_path)
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, made["failed"])
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await until(pilot, lambda: screen.inspector.tab == "events")
+        await pilot.press("slash", *"retrying ship")
+        await until(pilot, lambda: screen.inspector.lines.paint(0) == "2 of 8 events")
+        assert "step_retrying" in screen.inspector.lines.paint(1)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(screen.inspector.lines.keys) == 8)
+        assert isinstance(app.screen, RunScreen)
+        await pilot.press("w")
+        await until(pilot, lambda: "8 events written" in text_of(app))
+    written = json.loads((tmp_path / f"{made['failed']}-events.json").read_text())
+    assert [event["seq"] for event in written] == list(range(1, 9))
+
+
+async def test_running_again_from_a_step_says_which_steps_run_again(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        screen = await opened(app, pilot, made["failed"])
+        await pilot.press("j")
+        await until(pilot, lambda: screen.selected == "charge-card#0")
+        await pilot.press("R")
+        await until(pilot, lambda: "These run again: charge-card#0, ship-order#0" in text_of(app))
+
+
+async def test_search_goes_on_and_back_through_a_long_value(served: Served) -> None:
+    run_id = (await served.ended("echo", "\n".join(f"line {number}" for number in range(100))))["run_id"]
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, run_id)
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.screen, View) and app.screen.query_one("#search").has_focus)
+        await pilot.press(*"7", "enter")
+        lines = app.screen.query_one("#text", Lines)
+        await until(pilot, lambda: lines.place == 7)
+        await pilot.press("n", "n")
+        await until(pilot, lambda: lines.place == 27)
+        await pilot.press("N")
+        await until(pilot, lambda: lines.place == 17)
