@@ -69,6 +69,10 @@ class TelemetrySettings(msgspec.Struct, frozen=True):
     otlp_endpoint: str = ""  # spans of ended runs are sent to it, at /v1/traces; empty: nowhere
 
 
+class TuiSettings(msgspec.Struct, frozen=True):
+    keys: dict[str, str] = {}  # by the id of what they do: keys, with commas between them
+
+
 class Settings(msgspec.Struct, frozen=True):
     folder: Path  # of the project, absolute
     project: ProjectSettings
@@ -79,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True):
     limits: LimitSettings
     models: ModelSettings
     telemetry: TelemetrySettings = TelemetrySettings()
+    tui: TuiSettings = TuiSettings()
 
     @property
     def data_folder(self) -> Path:
@@ -133,6 +138,7 @@ def load_settings(
         limits=LimitSettings(**values["limits"]),
         models=ModelSettings(**values["models"]),
         telemetry=TelemetrySettings(**values["telemetry"]),
+        tui=TuiSettings(**values["tui"]),
     )
 
 

@@ -162,6 +162,32 @@ def _providers(value: object) -> dict[str, dict[str, str]]:
     return providers
 
 
+def _keys(value: object) -> dict[str, str]:
+    """From the environment as JSON text. An id may be written as a dotted key, which TOML reads as tables. Which ids
+    there are, the screens know."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    wanted = 'a table of ids with their keys, like "runs.open" = "o" or "list.down" = ["down", "ctrl+n"]'
+    if not isinstance(value, dict):
+        raise ValueError(wanted)
+    found: dict[str, str] = {}
+    for id, given in cast("dict[str, Any]", value).items():
+        match given:
+            case dict():
+                inner = _keys(cast("dict[str, Any]", given))
+                found |= {f"{id}.{rest}": keys for rest, keys in inner.items()}
+            case str() if given.strip():
+                found[id] = given
+            case list() if given and all(isinstance(each, str) and each for each in cast("list[Any]", given)):
+                found[id] = ",".join(cast("list[str]", given))
+            case _:
+                raise ValueError(f"{wanted}; that of {id!r} does not fit")
+    return found
+
+
 _PORT = _whole(0, 65_535)
 _CONCURRENCY = _whole(1, 100_000)
 _BACKLOG = _whole(1, 10_000_000)
@@ -200,4 +226,5 @@ READERS: dict[str, dict[str, Reader]] = {
         "providers": _providers,
     },
     "telemetry": {"otlp_endpoint": _url("http://127.0.0.1:4318", "nowhere")},
+    "tui": {"keys": _keys},
 }

@@ -38,7 +38,11 @@ async def develop_on_screen(
             output=output,
         )
         app = KslApp(
-            ProjectDoors(settings, stored=False), ascii=ascii, narration=narration, folder=settings.folder
+            ProjectDoors(settings, stored=False),
+            ascii=ascii,
+            narration=narration,
+            folder=settings.folder,
+            keys=settings.tui.keys,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +18,9 @@ from ksl.tui.client import Lost, Refused
 from ksl.tui.frame import TABS, Framed, Line
 from ksl.tui.help import HelpScreen
 from ksl.tui.hooks import HooksScreen
+from ksl.tui.jump import JumpScreen
+from ksl.tui.keys import classes_with_keys, keymap_of, keys_of, own_bindings
+from ksl.tui.keys import shown as shown_key
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change, Doors, Link
 from ksl.tui.narration import Narration
@@ -58,6 +61,8 @@ class KslApp(App[None]):
             Binding(str(place), f"tab('{name}')", f"Go to {name}", show=False, id=f"app.{name}")
             for place, name in enumerate(TABS, 1)
         ),
+        Binding("ctrl+p", "command_palette", "Palette", show=False, priority=True, id="app.palette"),
+        Binding("ctrl+o", "jump", "Jump to a part of the screen", show=False, priority=True, id="app.jump"),
         Binding("ctrl+l", "redraw", "Draw the screen anew", show=False, id="app.redraw"),
     ]
 
@@ -69,15 +74,20 @@ class KslApp(App[None]):
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         narration: Narration | None = None,
         folder: Path | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
-        """`folder`: the project's, where it is on this machine; files are opened in an editor from there."""
+        """`folder`: the project's, where it is on this machine; files are opened in an editor from there. `keys`: the
+        setting `tui.keys`. Errors: UnknownSetting, BadSetting."""
         super().__init__()
+        self._keys = keymap_of(keys or {})
+        self.set_keymap(self._keys)
         self.look = PLAIN if ascii else NICE
         self.now_ms = now_ms
         self.folder = folder
         self.narration = narration or Narration()
         self.link = Link(doors, changed=self._changed, told=self.tell)
         self.counts: dict[str, str] = {}
+        self._key_of: dict[str, str] = {}
         self.newest_run: str | None = None  # the one that was last looked at
         self._counted_at = 0.0
         self._recount = False
@@ -152,6 +162,13 @@ class KslApp(App[None]):
         shown = super().get_key_display(binding)
         return shown if shown.isascii() or not self.look.ascii else binding.key
 
+    def key_of(self, id: str) -> str:
+        """The key of a binding as it is now, for a text that names it."""
+        if id not in self._key_of:
+            bindings = (each for of in classes_with_keys() for each in own_bindings(of))
+            self._key_of |= {each.id: shown_key(keys_of(each, self._keys)[0]) for each in bindings if each.id}
+        return self._key_of[id]
+
     # what happens
 
     def _changed(self, changes: list[Change]) -> None:
@@ -222,6 +239,10 @@ class KslApp(App[None]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.screen))
 
+    def action_jump(self) -> None:
+        if not isinstance(self.screen, JumpScreen):
+            self.push_screen(JumpScreen(self.screen))
+
     def action_redraw(self) -> None:
         self.refresh(repaint=True, layout=True)
 
@@ -238,4 +259,4 @@ class KslApp(App[None]):
                 async def act(action: str = action, node: object = node) -> None:
                     await self.run_action(action, node)  # type: ignore[arg-type]
 
-                yield SystemCommand(binding.description, f"Key {binding.key_display or binding.key}", act)
+                yield SystemCommand(binding.description, f"Key {self.get_key_display(binding)}", act)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual import on
@@ -18,6 +18,9 @@ from ksl.tui.client import Json, Lost, Refused
 from ksl.tui.form import Form
 from ksl.tui.frame import Line
 from ksl.tui.lines import Lines
+
+if TYPE_CHECKING:
+    from ksl.tui.app import KslApp
 
 
 class Ask(ModalScreen[str | None]):
@@ -117,8 +120,11 @@ class Fill(ModalScreen[Json | None]):
         with Vertical(id="dialog"):
             yield Line(safe.line(self.heading, 200), classes="title")
             yield self.form
+            key_of = cast("KslApp", self.app).key_of  # pyright: ignore[reportUnknownMemberType]
             yield Line(
-                f"ctrl+s {self._verb.lower()}   tab next field   ctrl+t JSON   esc close", classes="dim"
+                f"{key_of('fill.send')} {self._verb.lower()}   tab next field   {key_of('fill.raw')} JSON   "
+                f"{key_of('fill.close')} close",
+                classes="dim",
             )
 
     def on_mount(self) -> None:

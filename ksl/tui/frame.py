@@ -68,10 +68,14 @@ class TabLine(Line):
             text.append(" ")
         self.show(text)
 
+    def places(self) -> list[tuple[str, int]]:
+        """What each is called, and how many cells it takes."""
+        return [(name, len(shown) + 3) for name, shown in self._names]
+
     def on_click(self, event: events.Click) -> None:
         x = 0
-        for name, shown in self._names:
-            x += len(shown) + 3
+        for name, width in self.places():
+            x += width
             if event.x < x:
                 cast("Framed", self.screen).tab_chosen(self, name)
                 return

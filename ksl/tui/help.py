@@ -11,21 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
 from ksl.tui.frame import Line
+from ksl.tui.keys import shown
 from ksl.tui.lines import Lines
-
-KEY_NAMES = {
-    "question_mark": "?",
-    "slash": "/",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "full_stop": ".",
-    "comma": ",",
-    "space": "space",
-}
-
-
-def key_name(key: str) -> str:
-    return " ".join(KEY_NAMES.get(each, each) for each in key.split(","))
 
 
 class HelpScreen(ModalScreen[None]):
@@ -60,6 +47,6 @@ def rows_of(screen: Screen[object]) -> list[tuple[str, str]]:
         binding = active.binding
         if binding.description and binding.id:
             grouped.setdefault((binding.id, binding.description), []).append(
-                binding.key_display or key_name(key)
+                binding.key_display or shown(key)
             )
     return [(" ".join(dict.fromkeys(keys)), description) for (_, description), keys in grouped.items()]

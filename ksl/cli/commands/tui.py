@@ -24,10 +24,12 @@ def command(invocation: Invocation, *, ascii: bool) -> None:
 
     if invocation.url or os.environ.get("KSL_URL"):
         try:
-            folder = settings_of(invocation).folder
-        except NotAProject:
-            folder = None  # a server elsewhere needs no project here
-        KslApp(NamedDoor(invocation), ascii=ascii, folder=folder).run()
+            settings = settings_of(invocation)
+        except NotAProject:  # a server elsewhere needs no project here
+            KslApp(NamedDoor(invocation), ascii=ascii).run()
+        else:
+            door = NamedDoor(invocation)
+            KslApp(door, ascii=ascii, folder=settings.folder, keys=settings.tui.keys).run()
     else:
         settings = settings_of(invocation)
-        KslApp(ProjectDoors(settings), ascii=ascii, folder=settings.folder).run()
+        KslApp(ProjectDoors(settings), ascii=ascii, folder=settings.folder, keys=settings.tui.keys).run()

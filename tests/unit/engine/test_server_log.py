@@ -60,7 +60,7 @@ def test_a_position_leads_through_all_lines_and_says_what_was_missed(
     for number in range(10):
         logger.warning("more %d", number)
     late = log.page(after=first.after, level="debug", limit=100)
-    assert ([line["message"] for line in late.lines][0], late.missed) == ("more 5", 6)
+    assert (late.lines[0]["message"], late.missed) == ("more 5", 6)
     assert log.page(after=late.after, level="debug", limit=100).lines == []
 
 
