@@ -33,7 +33,7 @@ LINES = 500  # of the log, where it is not said how many
 @router.get("/system", response_model=SystemShape, responses=problems())
 async def system(request: Request) -> Response:
     """Its process, its queue, how late it is, how much room it has."""
-    return answer(await _system_json(runtime_of(request)))
+    return answer(await system_json(runtime_of(request)))
 
 
 @router.get("/log", response_model=LogShape, responses=problems(400))
@@ -48,7 +48,7 @@ async def log(
     return answer({"lines": page.lines, "after": page.after, "missed": page.missed})
 
 
-async def _system_json(runtime: Runtime) -> JsonObject:
+async def system_json(runtime: Runtime) -> JsonObject:
     settings, figures, health = runtime.settings, runtime.figures(), runtime.health()
     now_ms = runtime.engine.clock.now_ms()
     counts = await runtime.store.run_counts()

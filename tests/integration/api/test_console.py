@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -210,6 +211,32 @@ async def test_the_system_page_has_the_figures(served: Served, visitor: Visitor)
     assert "Slots in use 0 of" in shown
 
 
+async def test_the_system_page_shows_the_log_by_level_and_text(served: Served, visitor: Visitor) -> None:
+    failed = (await served.ended("refused", NASTY))["run_id"]
+    logging.getLogger("ksl.test").error("one <b> thing", extra={"traceback": "x"})
+    page = await visitor.get("system?level=warning")
+    assert f"run {failed} of refused failed" in text_in(page)
+    assert f'href="./runs/{failed}"' in page.text
+    assert not re.search("<b[ >]", page.text.partition('class="scroll log"')[2])
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", page.text)
+    only = text_in(await visitor.get("system?level=error&text=ONE%20"))
+    assert ("one <b> thing" in only, failed in only) == (True, False)
+    assert "No line of the log is like that" in text_in(await visitor.get("system?text=nobody-says-this"))
+    assert (await visitor.get("system?level=loud")).status_code == 400
+
+
+async def test_the_system_page_follows_the_log_and_the_figures(served: Served, visitor: Visitor) -> None:
+    failed = ""
+    shown: dict[str, str] = {}
+    async for _, _, message in visitor.live("system?level=warning"):
+        shown |= message.get("sections", {})
+        if not failed:
+            assert "Failed</span></a></dt><dd>0</dd>" in shown["live_figures"]
+            failed = (await served.ended("refused", "carrier refused"))["run_id"]
+        elif failed in shown["live_log"] and "Failed</span></a></dt><dd>1</dd>" in shown["live_figures"]:
+            break
+
+
 # --- acting
 
 
@@ -391,7 +418,7 @@ async def test_a_stream_begins_with_everything_and_goes_on_with_what_differs(
     assert not any("<svg xmlns" in str(each) for each in messages)
 
 
-@pytest.mark.parametrize("page", ["runs", "hooks", "runs/{run_id}"])
+@pytest.mark.parametrize("page", ["runs", "hooks", "runs/{run_id}", "system"])
 async def test_what_a_stream_sends_leads_where_the_page_itself_leads(
     served: Served, visitor: Visitor, page: str
 ) -> None:

@@ -75,11 +75,15 @@
     waiting.delete(name);
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
     const open = [...place.querySelectorAll("details[open]")].map((each) => each.dataset.key);
-    const scrolled = [...place.querySelectorAll("pre, .scroll")].map((each) => each.scrollTop);
+    const scrolled = [...place.querySelectorAll("pre, .scroll")].map((each) => [each.scrollTop, each.scrollHeight]);
     const pairs = taken(place);
     place.innerHTML = html;
     place.querySelectorAll("details").forEach((each) => { each.open = each.open || open.includes(each.dataset.key); });
-    place.querySelectorAll("pre, .scroll").forEach((each, index) => { each.scrollTop = scrolled[index] || 0; });
+    place.querySelectorAll("pre, .scroll").forEach((each, index) => {
+      const [top, height] = scrolled[index] || [0, 0];
+      // New lines of a log come in at its top: whoever reads further below goes on with the same line.
+      each.scrollTop = top && each.matches(".log") ? top + each.scrollHeight - height : top;
+    });
     give(place, pairs);
     const same = (each) => each.getAttribute("href") === focused.getAttribute("href") && each.textContent === focused.textContent;
     if (focused) [...place.querySelectorAll(focused.tagName)].find(same)?.focus({ preventScroll: true });
