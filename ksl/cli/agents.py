@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 from urllib.parse import quote
@@ -23,6 +23,10 @@ class Looking(Protocol):
     async def sessions(self, *, agent: str | None, limit: int) -> Json: ...
 
     async def session(self, session_id: str) -> Json: ...
+
+    def follow(self, run_id: str) -> AsyncIterator[Json]:
+        """As `Reader.follow`, with texts."""
+        ...
 
 
 @asynccontextmanager
@@ -49,6 +53,9 @@ class _Remote:
     async def session(self, session_id: str) -> Json:
         return await self._client.ask("GET", f"/sessions/{quote(session_id, safe='')}")
 
+    def follow(self, run_id: str) -> AsyncIterator[Json]:
+        return self._client.follow(run_id, text=True)
+
 
 class _Stored:
     def __init__(self, reader: StoredReader) -> None:
@@ -63,3 +70,6 @@ class _Stored:
 
     async def session(self, session_id: str) -> Json:
         return await session_json(await self._reader.store() or MemoryStore(), session_id)
+
+    def follow(self, run_id: str) -> AsyncIterator[Json]:
+        return self._reader.follow(run_id, text=True)

@@ -86,8 +86,9 @@ class Reader(Protocol):
         """Where the body stood after an event; after the newest where `seq` is None."""
         ...
 
-    def follow(self, run_id: str) -> AsyncIterator[Json]:
-        """The run's events from the first on, each once; ends with the run, or when nobody advances it."""
+    def follow(self, run_id: str, *, text: bool = False) -> AsyncIterator[Json]:
+        """The run's events from the first on, each once; ends with the run, or when nobody advances it. With `text`
+        also what models say meanwhile: `{"type": "text", "step", "offset", "delta", ...}`, which is in no history."""
         ...
 
     async def hooks(self, *, run_id: str | None = None) -> Json: ...

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
 from ksl.build.config import Settings
 from ksl.build.rules.enforce import enforce
-from ksl.cli.client import NOTHING, Begun, HookTarget, Which
+from ksl.cli.client import ENDED, NOTHING, Begun, HookTarget, Which
 from ksl.cli.output import Json
 from ksl.cli.project import discovered, tell_of_the_rest
 from ksl.cli.redaction import REDACTOR
@@ -80,6 +81,31 @@ class LocalClient(StoredReader):
             if enough(run := await self.run(run_id)):
                 return run
 
+    async def follow(self, run_id: str, *, text: bool = False) -> AsyncIterator[Json]:
+        """As the engine in here stores them and models say it. It ends with the run alone."""
+        stored, seen = asyncio.Event(), 0
+        stored.set()
+        unsubscribe = self.runtime.store.wake_on_commit(stored.set)
+        try:
+            with self.runtime.speech.listening(run_id) as listener:
+                while True:
+                    if stored.is_set():
+                        stored.clear()
+                        ended = (await self.run(run_id))["status"] in ENDED
+                        for event in (page := await self.events(run_id, after=seen))["events"]:
+                            seen = event["seq"]
+                            yield event
+                        if ended and page["next_cursor"] is None:
+                            return
+                        if page["next_cursor"] is not None:
+                            stored.set()
+                            continue
+                    for said in listener.news() if text else ():
+                        yield said
+                    await _first_of(stored, listener.heard if text else stored)
+        finally:
+            unsubscribe()
+
     async def cancel(self, run_id: str, *, reason: str, force: bool) -> None:
         await self.runtime.cancel(run_id, reason=reason, by=BY, force=force)
 
@@ -127,3 +153,12 @@ class LocalClient(StoredReader):
         return answer_json(
             await self.runtime.reject_hook(target.run_id or "", target.step, reason=reason, by=BY)
         )
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()

@@ -128,8 +128,8 @@ class RemoteClient:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
-    async def follow(self, run_id: str) -> AsyncIterator[Json]:
-        async for event in self._stream(run_id, after=0):
+    async def follow(self, run_id: str, *, text: bool = False) -> AsyncIterator[Json]:
+        async for event in self._stream(run_id, after=0, text=text):
             yield event
 
     async def cancel(self, run_id: str, *, reason: str, force: bool) -> None:
@@ -231,7 +231,7 @@ class RemoteClient:
         path = f"/runs/{_part(target.run_id or '')}/hooks/{action}"
         return await self._json("POST", path, headers={"Content-Type": "application/json"}, content=body)
 
-    async def _stream(self, run_id: str, *, after: int) -> AsyncIterator[Json]:
+    async def _stream(self, run_id: str, *, after: int, text: bool = False) -> AsyncIterator[Json]:
         """Events of one run as they come. A stream that breaks off is taken up again where it broke."""
         failures = 0
         while True:
@@ -239,6 +239,7 @@ class RemoteClient:
                 async with self.http.stream(
                     "GET",
                     f"/runs/{_part(run_id)}/stream",
+                    params={} if text else {"text": "false"},
                     headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
                     timeout=httpx.Timeout(SILENT_S, connect=5.0),
                 ) as answer:
@@ -246,7 +247,9 @@ class RemoteClient:
                         raise problem(answer.status_code, await answer.aread(), self.url)
                     async for event in _sent(answer):
                         failures = 0
-                        if event["seq"] > after:
+                        if event["type"] == "text":
+                            yield event
+                        elif event["seq"] > after:
                             after = event["seq"]
                             yield event
                 # The server ends the stream with the run; or it stops, or a proxy had enough. A run that
@@ -303,7 +306,7 @@ async def _sent(answer: httpx.Response) -> AsyncIterator[Json]:
         elif not line and data:
             value: object = json.loads("\n".join(data))
             data.clear()
-            if isinstance(value, dict) and "seq" in value:
+            if isinstance(value, dict) and "type" in value:
                 yield cast(Json, value)
 
 

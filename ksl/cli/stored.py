@@ -78,7 +78,7 @@ class StoredReader:
         with discovered(self.settings) as project:
             return await position_json(project, store, run_id, seq, stage=stage_of(self.settings, tokens))
 
-    async def follow(self, run_id: str) -> AsyncIterator[Json]:
+    async def follow(self, run_id: str, *, text: bool = False) -> AsyncIterator[Json]:
         seen = 0
         while True:
             # Asked before the events: whatever the run does after its end is then still looked for.

@@ -12,8 +12,9 @@ from ksl.cli.client import ENDED
 from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import emit_json
+from ksl.cli.speaking import Speaking
 from ksl.cli.watch import how_to_go_on
-from ksl.cli.words import event_line
+from ksl.cli.words import event_line, step_of
 
 
 @click.command(cls=Command, name="tail")
@@ -21,7 +22,7 @@ from ksl.cli.words import event_line
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, run_id: str) -> None:
-    """A run's events, old and new, until it ends. JSON lines with --json.
+    """A run's events, old and new, until it ends, and what models say meanwhile. JSON lines with --json.
 
     With no server running the stored events are all there will be: exit code 3 if the run has not ended.
     """
@@ -30,11 +31,14 @@ def command(ctx: click.Context, invocation: Invocation, run_id: str) -> None:
 
 async def _tail(invocation: Invocation, run_id: str) -> int:
     async with reading(invocation) as reader:
-        async for event in reader.follow(run_id):
+        speaking = Speaking()
+        async for item in reader.follow(run_id, text=True):
             if invocation.prints_json:
-                emit_json(event)
+                emit_json(item)
+            elif item["type"] == "text":
+                speaking.take(item, label=f"  {step_of(item)}: ")
             else:
-                click.echo(event_line(event))
+                speaking.line(event_line(item))
         run = await reader.run(run_id)
         if run["status"] in ENDED:
             return exits.DONE
