@@ -25,6 +25,8 @@ class Look:
     cursor: str
     rule: str
     bullet: str
+    down: str = "▾"  # the column that lines are in order of
+    bars: str = "▁▂▃▄▅▆▇█"  # from low to high
     ascii: bool = False
 
 
@@ -75,6 +77,8 @@ PLAIN = Look(
     ">",
     "-",
     "*",
+    down="v",
+    bars=".:-=+*%#",
     ascii=True,
 )
 

@@ -130,6 +130,16 @@ async def many(input: int) -> int:
     for number in range(input):
         await press.run(key=str(number))
     return input
+
+
+@action(retry=Retry(attempts=5, initial="5m", jitter=False))
+async def score_lead() -> None:
+    raise Carrier("no answer")
+
+
+@workflow(slug="unlucky")
+async def unlucky() -> None:
+    await score_lead.run()
 '''
 TRIGGERS = '''
 """What starts orders by itself."""
