@@ -244,6 +244,8 @@ def _bubblewrap(
         str(workspace),
         "/workspace",
         "--remount-ro",
+        "/proc",
+        "--remount-ro",
         "/dev",
         "--remount-ro",
         "/",
