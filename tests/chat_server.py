@@ -51,8 +51,9 @@ def _script(turns: list[Json]) -> Say:
 
 class ChatServer:
     """`before` is told of each request and says whether it gets no answer. `mishaps` are answers for the next requests
-    in place of the right ones: (status, headers), "cut", "junk". A streamed answer is cut into `pieces`; `between` is
-    told of each before it is sent, by its number, and says whether the connection is cut there."""
+    in place of the right ones: (status, headers), "cut", "junk", and "silence" for an empty stream. A streamed answer
+    is cut into `pieces`; `between` is told of each before it is sent, by its number, and says whether the connection
+    is cut there."""
 
     def __init__(self, say: Say | list[Json]) -> None:
         self.say: Say = say if callable(say) else _script(say)
@@ -130,6 +131,12 @@ class ChatServer:
                 return
             case "junk":
                 _send(writer, 200, b'{"id": "x", "choices": [{"mess')
+                return
+            case "silence":
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+                )
+                writer.close()
                 return
             case (int(status), more):
                 _send(

@@ -168,10 +168,13 @@ async def test_calls_and_structured_answers_say_nothing(world: World, server: Ch
     assert "".join(each["delta"] for each in told) == ""
 
 
-async def test_a_server_that_cannot_stream_is_asked_for_the_whole(world: World, server: ChatServer) -> None:
+@pytest.mark.parametrize("mishap", [(400, {}), "silence"])
+async def test_a_server_that_cannot_stream_is_asked_for_the_whole(
+    world: World, server: ChatServer, mishap: Any
+) -> None:
     say = server.say
     server.say = lambda body: say({"messages": []})
-    server.mishaps = [(400, {})]
+    server.mishaps = [mishap]
     await world.load(AGENT, settings=server.settings)
 
     for _ in range(2):
@@ -186,8 +189,9 @@ async def test_a_server_that_tells_no_use_with_a_stream_is_not_streamed_again(
     server.tells_use = False
     await world.load(AGENT, settings=server.settings)
 
-    told = [(await world.run("w", "Look.")).output["tokens"] for _ in range(2)][1]
+    estimated, told = [(await world.run("w", "Look.")).output["tokens"] for _ in range(2)]
 
+    assert 15 < estimated < 1000
     assert told == 15
     assert [bool(body.get("stream")) for body in server.requests] == [True, False]
 
