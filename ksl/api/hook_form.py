@@ -22,11 +22,10 @@ from ksl.api.hook_page import (
     question_page,
 )
 from ksl.api.requests import runtime_of, visits_of
-from ksl.api.ui.forms import messages
 from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, UnknownHook
 from ksl.log.store import Store
 from ksl.records import HookRow
-from ksl.views.form_fields import fields_of, payload_of, text_of
+from ksl.views.form_fields import fields_of, payload_of, placed, text_of
 from ksl.views.hooks import answer_given
 from ksl.views.values import JsonObject, encode, is_list, is_object, value_of
 
@@ -88,18 +87,21 @@ def question(
     values: dict[str, list[str]] = {}
     for name, value in filled:
         values.setdefault(name, []).append(value)
+    fields = fields_of(schema)
+    errors, rest = placed(fields, wrong.errors if wrong is not None else [])
     form = Form(
-        fields_of(schema),
+        fields,
         proof.of(token, cookie),
         # only what a person chose and sent comes back chosen; a link cannot choose for them
         decision=_only(filled, DECISION) if wrong or notice else "",
         reason=_only(filled, REASON),
         by=_only(filled, BY),
         values=values,
-        errors=messages(wrong),
+        errors=errors,
     )
     if wrong is not None:
-        notice = notice or _summary(wrong, form)
+        gaps = "Something is missing or does not fit. Nothing was recorded yet."
+        notice = notice or (gaps if errors and not rest else f"Nothing was recorded yet: {wrong.message}")
     page = question_page(hook, form, status=422 if notice else 200, notice=notice)
     page.set_cookie(
         COOKIE,
@@ -184,9 +186,3 @@ def _pairs(text: str) -> Pairs:
 
 def _only(pairs: Pairs, name: str) -> str:
     return next((value for key, value in pairs if key == name), "")
-
-
-def _summary(wrong: InvalidInput, form: Form) -> str:
-    if any(field.name in form.errors for field in form.fields):
-        return "Something is missing or does not fit. Nothing was recorded yet."
-    return f"Nothing was recorded yet: {wrong.message}"

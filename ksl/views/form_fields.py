@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import msgspec
@@ -23,10 +23,14 @@ WHOLE = "value"
 
 _DEPTH_MAX = 3
 _CHOICES_MAX = 200
+_CHOICE_MAX = 500  # characters; what is longer is no label
+_EXAMPLE_MAX = 200
 
 
 @dataclass(frozen=True)
 class Field:
+    """`within`: the labels of the objects that it is a property of, the outermost first."""
+
     name: str
     label: str
     widget: Widget
@@ -36,6 +40,7 @@ class Field:
     step: str = "any"
     bounds: dict[str, int | float] = field(default_factory=dict[str, int | float])  # of a number: min, max
     options: list[Any] = field(default_factory=list[Any])  # the values of a choice, as JSON
+    within: tuple[str, ...] = ()
 
 
 def fields_of(schema: JsonObject | None) -> list[Field]:
@@ -44,7 +49,7 @@ def fields_of(schema: JsonObject | None) -> list[Field]:
         return [Field(WHOLE, "Answer", "json", required=False, help=help_)]
     root = _resolved(schema, schema)
     if _is_plain_object(root):
-        return list(_properties(root, schema, prefix="", depth=1))
+        return list(_properties(root, schema, prefix="", within=()))
     return [_field(WHOLE, root.get("title") or "Answer", schema, schema, required=True)]
 
 
@@ -79,22 +84,59 @@ def pairs_of(payload: object, fields: Iterable[Field]) -> list[tuple[str, str]]:
     return pairs
 
 
+def placed(fields: Iterable[Field], errors: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], list[str]]:
+    """What is wrong with each field, by its name, and what is wrong with none of them. `errors` are `{"loc", "msg"}`.
+
+    What is wrong inside the JSON of a field says where; what is said of a missing object goes to those of its fields
+    that must be filled in.
+    """
+    known = list(fields)
+    told: dict[str, str] = {}
+    rest: list[str] = []
+    for error in errors:
+        place = ".".join(map(str, error["loc"]))
+        around = next((each for each in known if f"{place}.".startswith(f"{each.name}.")), None)
+        if around is None and known and known[0].name == WHOLE:
+            around, inside = known[0], place
+        else:
+            inside = place.removeprefix(around.name).strip(".") if around is not None else ""
+        below = [each.name for each in known if each.required and each.name.startswith(f"{place}.")]
+        if around is not None:
+            json = around.widget == "json" and inside
+            told.setdefault(around.name, f"{inside}: {error['msg']}" if json else str(error["msg"]))
+        elif below:
+            for name in below:
+                told.setdefault(name, str(error["msg"]))
+        else:
+            rest.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
+    return told, rest
+
+
 def text_of(value: object) -> str:
     """A value as a form sends it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _properties(root: JsonObject, schema: JsonObject, *, prefix: str, depth: int) -> Iterable[Field]:
+def _properties(
+    root: JsonObject, schema: JsonObject, *, prefix: str, within: tuple[str, ...], optional: bool = False
+) -> Iterable[Field]:
     required = set(cast(list[str], root.get("required", [])))
     properties: Mapping[str, Any] = root.get("properties", {})
     for key, property_ in properties.items():
         resolved = _resolved(property_, schema)
         name = prefix + key
-        if _is_plain_object(resolved) and depth < _DEPTH_MAX and "." not in key:
-            yield from _properties(resolved, schema, prefix=f"{name}.", depth=depth + 1)
+        must = key in required and not optional
+        if _is_plain_object(resolved) and len(within) < _DEPTH_MAX - 1 and "." not in key:
+            # Its title is that of a class, which says less than what it is here.
+            inside = (*within, str(property_.get("title") or _words(key)))
+            yield from _properties(resolved, schema, prefix=f"{name}.", within=inside, optional=not must)
         else:
-            label = resolved.get("title") or key.replace("_", " ").capitalize()
-            yield _field(name, label, property_, schema, required=key in required)
+            label = resolved.get("title") or _words(key)
+            yield replace(_field(name, label, property_, schema, required=must), within=within)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").capitalize()
 
 
 def _field(name: str, label: str, property_: JsonObject, schema: JsonObject, *, required: bool) -> Field:
@@ -123,9 +165,40 @@ def _field(name: str, label: str, property_: JsonObject, schema: JsonObject, *, 
                 return Field(name, label, "choices", required, help_, options=several)
             if items.get("type") in ("string", "integer", "number"):
                 return Field(name, label, "list", required, help_ or "One on each line.")
-            return Field(name, label, "json", required, help_ or "As JSON.")
+            return Field(name, label, "json", required, help_ or _like(resolved, schema))
         case _:
-            return Field(name, label, "json", required, help_ or "As JSON.")
+            return Field(name, label, "json", required, help_ or _like(resolved, schema))
+
+
+def _like(resolved: JsonObject, schema: JsonObject) -> str:
+    """An example says more to most people than a schema would."""
+    shown = json.dumps(_example(resolved, schema, depth=4), ensure_ascii=False)
+    return f"As JSON, like {shown}" if 4 < len(shown) <= _EXAMPLE_MAX else "As JSON."
+
+
+def _example(part: JsonObject, schema: JsonObject, *, depth: int) -> Any:
+    part = _resolved(part, schema)
+    kinds: list[JsonObject] = part.get("oneOf") or part.get("anyOf") or []
+    if not depth:
+        return None
+    if kinds:
+        return _example(kinds[0], schema, depth=depth - 1)
+    if options := _options(part):
+        return options[0]
+    properties: Mapping[str, JsonObject] = part.get("properties", {})
+    match part.get("type"):
+        case "object":
+            return {key: _example(each, schema, depth=depth - 1) for key, each in properties.items()}
+        case "array":
+            return [_example(part.get("items", {}), schema, depth=depth - 1)]
+        case "integer" | "number":
+            return 0
+        case "boolean":
+            return False
+        case "string":
+            return "…"
+        case _:
+            return None
 
 
 def _help(resolved: JsonObject, property_: JsonObject) -> str:
@@ -147,10 +220,9 @@ def _bounds(resolved: JsonObject) -> dict[str, int | float]:
 
 
 def _options(resolved: JsonObject) -> list[Any]:
-    if "const" in resolved:
-        return [resolved["const"]]
-    options: list[Any] = resolved.get("enum", [])
-    return options if len(options) <= _CHOICES_MAX else []
+    options: list[Any] = [resolved["const"]] if "const" in resolved else resolved.get("enum", [])
+    fits = len(options) <= _CHOICES_MAX and all(len(text_of(each)) <= _CHOICE_MAX for each in options)
+    return options if fits else []
 
 
 def _value(values: list[str] | None, field: Field | None) -> Any:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from ksl.api.problems import status_of
 from ksl.api.ui.pages import PROOF, form_of, logins_of, only, refused, session_of
 from ksl.errors import InvalidInput, KslError, OriginRefused
-from ksl.views.form_fields import WHOLE, Field, fields_of
+from ksl.views.form_fields import Field, fields_of, placed
 from ksl.views.values import JsonObject
 
 Pairs = list[tuple[str, str]]
@@ -33,21 +33,9 @@ def filled(schema: JsonObject | None, pairs: Pairs = [], wrong: KslError | None 
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
-    errors = messages(wrong) if isinstance(wrong, InvalidInput) else {}
-    known = any(each.name in errors for each in fields)
-    return Filled(fields, values, errors, "" if wrong is None or known else wrong.message)
-
-
-def messages(wrong: InvalidInput | None) -> dict[str, str]:
-    """By the name of the field: a place like ["address", "city"] is the field "address.city"."""
-    told: dict[str, str] = {}
-    for error in wrong.errors if wrong else []:
-        place = [str(part) for part in error["loc"]]
-        for depth in range(1, len(place) + 1):
-            told.setdefault(".".join(place[:depth]), str(error["msg"]))
-        if not place:
-            told.setdefault(WHOLE, str(error["msg"]))
-    return told
+    errors, rest = placed(fields, wrong.errors if isinstance(wrong, InvalidInput) else [])
+    untold = wrong.message if wrong is not None and (rest or not errors) else ""
+    return Filled(fields, values, errors, untold)
 
 
 def answers_in(pairs: Pairs) -> Pairs:

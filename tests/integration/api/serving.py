@@ -22,7 +22,7 @@ WORKFLOWS = '''
 import asyncio
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ksl import Context, FatalError, HookTimeout, action, workflow
 
@@ -94,6 +94,41 @@ async def question(ctx: Context) -> object:
 async def both(ctx: Context) -> list[object]:
     first, second = ctx.hook(Approval, name="first"), ctx.hook(Approval, name="second")
     return list(await asyncio.gather(first, second))
+
+
+class Address(BaseModel):
+    street: str
+    zip: str
+
+
+class Line(BaseModel):
+    sku: str
+    count: int
+
+
+class Shipment(BaseModel):
+    address: Address
+    lines: list[Line]
+    pay: Literal["card", "cash"]
+
+
+@workflow
+async def shipment(ctx: Context) -> Shipment:
+    return await ctx.hook(Shipment, title="Where to?")
+
+
+NASTY = '<b onclick="x">\\u202e\\u2066' + "x" * 300_000
+
+
+class Nasty(BaseModel):
+    kind: Literal["short", NASTY]
+    text: str = Field(title=NASTY, description=NASTY)
+    level: Literal["low", '<b onclick="y">']
+
+
+@workflow
+async def nasty_schema(ctx: Context) -> object:
+    return await ctx.hook(Nasty, title=NASTY, name=NASTY)
 
 
 @workflow

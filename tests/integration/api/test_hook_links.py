@@ -289,6 +289,37 @@ async def test_the_life_of_a_link_between_scanners_and_people(served: Served) ->
     assert (later.status_code, "Answered by Ada" in text_in(later)) == (200, True)
 
 
+async def test_what_is_wrong_stands_at_its_field_and_what_was_written_stays(served: Served) -> None:
+    _, link = await served.asked("shipment")
+    page = await served.stranger.get(link, headers=BROWSER)
+    assert re.search(r'<input id="field-1"[^>]* required', page.text)
+    assert "Address › </span><bdi>Street" in page.text
+    sent = {
+        "ksl:proof": proof_in(page),
+        "ksl:decision": "answer",
+        "address.street": "Main <b>",
+        "lines": '[{"sku": "a", "count": "x"}]',
+    }
+    wrong = await served.stranger.post(link, data=sent, headers=FORM)
+    assert wrong.status_code == 422
+    assert "<title>Not sent yet: " in wrong.text
+    assert 'value="Main &lt;b&gt;"' in wrong.text
+    assert "[{&#34;sku&#34;: &#34;a&#34;" in wrong.text
+    assert "0.count: Input should be a valid integer" in text_in(wrong)
+    invalid = re.findall(r'<(?:input|textarea|fieldset)[^>]*aria-invalid="true"[^>]*>', wrong.text)
+    assert len(invalid) == 3  # the zip code, the lines, the way to pay
+    listed = re.findall(r'<li><a href="#(field-\d+)">', wrong.text)
+    assert len(listed) == 3
+    assert all(f'id="{each}"' in wrong.text for each in listed)
+
+
+async def test_choices_and_labels_of_a_schema_are_cut_and_escaped(served: Served) -> None:
+    _, link = await served.asked("nasty-schema")
+    page = await served.stranger.get(link, headers=BROWSER)
+    assert (page.status_code, len(page.content) < 60_000) == (200, True)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|<b onclick", page.text)
+
+
 async def test_a_person_rejects_with_a_reason(served: Served) -> None:
     run_id, link = await served.asked("approval", {})
     page = await served.stranger.get(link, headers=BROWSER)

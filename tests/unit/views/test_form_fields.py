@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from ksl.views.form_fields import fields_of, payload_of
+from ksl.views.form_fields import fields_of, pairs_of, payload_of, placed
 
 
 class Address(BaseModel):
@@ -66,6 +66,79 @@ def test_a_field_has_the_label_the_help_and_the_options_of_its_property() -> Non
     assert fields["notes"].help == "For the file."
     assert fields["level"].options == [1, 2, 3]
     assert fields["kinds"].options == ["a", "b"]
+
+
+def test_a_field_of_an_object_says_what_it_is_a_part_of() -> None:
+    fields = {field.name: field for field in fields_of(SCHEMA)}
+    assert fields["address.city"].within == ("Address",)
+    assert fields["amount"].within == ()
+
+
+def test_what_is_filled_in_as_json_has_an_example() -> None:
+    class Card(BaseModel):
+        kind: Literal["card"]
+        number: int
+
+    class Cash(BaseModel):
+        kind: Literal["cash"]
+
+    class Order(BaseModel):
+        lines: list[Address]
+        pay: Annotated[Card | Cash, Field(discriminator="kind")]
+        extra: dict[str, Any] = {}
+
+    assert [field.help for field in fields_of(Order.model_json_schema())] == [
+        'As JSON, like [{"city": "…", "zip": "…"}]',
+        'As JSON, like {"kind": "card", "number": 0}',
+        "As JSON.",
+    ]
+
+
+def test_a_choice_that_is_too_long_for_a_label_is_none() -> None:
+    field = fields_of({"enum": ["x" * 1_000, "y"], "type": "string"})[0]
+    assert (field.widget, field.options) == ("line", [])
+
+
+def test_what_is_wrong_is_told_where_it_was_filled_in() -> None:
+    fields = fields_of(SCHEMA)
+    missing = "Field required"
+    told, rest = placed(
+        fields,
+        [
+            {"loc": ["amount"], "msg": missing},
+            {"loc": ["address"], "msg": missing},
+            {"loc": ["kinds", 1], "msg": "neither a nor b"},
+            {"loc": ["extra", "size", 0], "msg": "too large"},
+            {"loc": ["size"], "msg": "no such field"},
+            {"loc": [], "msg": "too much of all"},
+        ],
+    )
+    assert told == {
+        "amount": missing,
+        "address.city": missing,
+        "kinds": "neither a nor b",
+        "extra": "size.0: too large",
+    }
+    assert rest == ["size: no such field", "too much of all"]
+
+
+def test_a_payload_without_names_is_wrong_as_a_whole() -> None:
+    assert placed(fields_of({"type": "integer"}), [{"loc": [], "msg": "no number"}]) == (
+        {"value": "no number"},
+        [],
+    )
+
+
+def test_a_payload_becomes_what_would_have_been_filled_in() -> None:
+    given = {"approved": False, "amount": 1.5, "tags": ["x", "y"], "extra": {"a": [1]}, "unknown": 7}
+    assert pairs_of(given, fields_of(SCHEMA)) == [
+        ("approved", "false"),
+        ("amount", "1.5"),
+        ("tags", "x"),
+        ("tags", "y"),
+        ("extra", '{"a": [1]}'),
+    ]
+    assert pairs_of(7, fields_of({"type": "integer"})) == [("value", "7")]
 
 
 def test_a_filled_form_becomes_a_payload_that_the_schema_takes() -> None:
