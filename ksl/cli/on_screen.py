@@ -16,19 +16,19 @@ from ksl.cli.doors import ProjectDoors
 from ksl.cli.redaction import REDACTOR
 from ksl.define.duration import format_duration
 from ksl.tui.app import KslApp
-from ksl.tui.narration import Narration
+from ksl.tui.server_log import ServerLog
 
 
 async def develop_on_screen(
     settings: Settings, flags: tuple[str, ...], *, drain_s: float, ascii: bool
 ) -> None:
-    narration = Narration()
+    log = ServerLog()
     stopped = asyncio.Event()
 
     def tell(text: str) -> None:
-        narration.tell(REDACTOR.text(text))
+        log.tell(REDACTOR.text(text))
 
-    async with _heard(narration) as output:
+    async with _heard(log) as output:
         development = Development(
             settings.folder,
             settings.data_folder,
@@ -40,7 +40,7 @@ async def develop_on_screen(
         app = KslApp(
             ProjectDoors(settings, stored=False),
             ascii=ascii,
-            narration=narration,
+            log=log,
             folder=settings.folder,
             keys=settings.tui.keys,
         )
@@ -65,7 +65,7 @@ async def develop_on_screen(
 
 
 @asynccontextmanager
-async def _heard(narration: Narration) -> AsyncGenerator[IO[bytes]]:
+async def _heard(log: ServerLog) -> AsyncGenerator[IO[bytes]]:
     """A file for the server's stderr; each line of it is narrated."""
     ours, theirs = os.pipe()
     reader = asyncio.StreamReader()
@@ -76,7 +76,7 @@ async def _heard(narration: Narration) -> AsyncGenerator[IO[bytes]]:
 
     async def hear() -> None:
         while line := await reader.readline():
-            narration.tell(line.decode(errors="replace").rstrip("\n"))
+            log.tell(line.decode(errors="replace").rstrip("\n"))
 
     hearing = asyncio.create_task(hear())
     try:

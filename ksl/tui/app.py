@@ -23,9 +23,9 @@ from ksl.tui.keys import classes_with_keys, keymap_of, keys_of, own_bindings
 from ksl.tui.keys import shown as shown_key
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change, Doors, Link
-from ksl.tui.narration import Narration
 from ksl.tui.run import RunScreen
 from ksl.tui.runs import RunsScreen
+from ksl.tui.server_log import ServerLog
 from ksl.tui.sessions import SessionsScreen
 from ksl.tui.system import SystemScreen
 from ksl.tui.triggers import TriggersScreen
@@ -72,19 +72,23 @@ class KslApp(App[None]):
         *,
         ascii: bool = False,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        narration: Narration | None = None,
+        log: ServerLog | None = None,
         folder: Path | None = None,
         keys: Mapping[str, str] | None = None,
     ) -> None:
-        """`folder`: the project's, where it is on this machine; files are opened in an editor from there. `keys`: the
-        setting `tui.keys`. Errors: UnknownSetting, BadSetting."""
+        """`log`: of the server that is run beside, else the server is asked for its own. `folder`: the project's, where
+        it is on this machine; files are opened in an editor from there. `keys`: the setting `tui.keys`.
+
+        Errors: UnknownSetting, BadSetting.
+        """
         super().__init__()
         self._keys = keymap_of(keys or {})
         self.set_keymap(self._keys)
         self.look = PLAIN if ascii else NICE
         self.now_ms = now_ms
         self.folder = folder
-        self.narration = narration or Narration()
+        self.log_of_server = log or ServerLog()
+        self.hears_server = log is not None
         self.link = Link(doors, changed=self._changed, told=self.tell)
         self.counts: dict[str, str] = {}
         self._key_of: dict[str, str] = {}

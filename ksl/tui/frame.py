@@ -10,6 +10,7 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
@@ -97,7 +98,7 @@ class Framed(Screen[None]):
     @property
     def alive(self) -> bool:
         """Composed, and not yet being removed."""
-        return self._is_composed and bool(self.query("#status"))
+        return self._is_composed and self.is_running and bool(self.query("#status"))
 
     @property
     def ksl(self) -> KslApp:
@@ -151,6 +152,9 @@ class Framed(Screen[None]):
             return  # the link will notice, and everything is asked again when it is back
         except Refused as refused:
             self.refused(refused)
+        except NoMatches:
+            if self.is_running:
+                raise  # else the screen is going, and what was asked for has no place any more
 
     async def load(self) -> None:
         raise NotImplementedError

@@ -57,6 +57,8 @@ def targets_of(screen: Screen[object]) -> list[Target]:
         if line.id != "tabs" and _is_seen(screen, line):
             x, y = line.region.offset
             for name, width in line.places():
+                if x >= line.region.right:
+                    break
                 found.append(Target(Offset(x, y), 1, partial(_choose, screen, line, name)))
                 x += width
     borders: set[Offset] = set()

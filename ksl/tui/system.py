@@ -1,9 +1,9 @@
-"""How the server and its database are, and what a server at hand says of itself."""
+"""How the server and its database are, and what the server says."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,32 +16,39 @@ from textual.widgets import Input
 from ksl import __version__
 from ksl.tui import safe, words
 from ksl.tui.client import Json, Refused
+from ksl.tui.dialogs import View
 from ksl.tui.frame import Framed
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
+from ksl.tui.server_log import SHOWN, painted, plain
 
-_FIGURE = re.compile(r"(?P<name>ksl_\w+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)")
-_LEVELS = ("everything", "warnings", "errors")
-_WARNING = re.compile(r"warning|error|critical|KSL\d{3}|traceback", re.IGNORECASE)
-_ERROR = re.compile(r"error|critical|traceback", re.IGNORECASE)
+_LEVELS = ("debug", "warning", "error")
+_SIZED_EVERY = 30  # seconds: the rows of a large database are not counted in no time
+_UNFINISHED = ("queued", "running", "sleeping", "waiting", "held")
+_LAG_S = 0.5  # a loop that is so late is at fault
+_WAIT_S = 10.0  # likewise a run that waits so long for a slot
+_ROOM = 1 << 30  # bytes; with less the disk is nearly full
 
 
 class SystemScreen(Framed):
     tab = "system"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Whole line", id="system.open"),
         Binding("l", "level", "Log level", id="system.level"),
         Binding("slash", "search", "Search the log", key_display="/", id="system.search"),
         Binding("f", "follow", "Follow", id="system.follow"),
+        Binding("r", "run", "Its run", id="system.run"),
         Binding("y", "copy", "Copy the log", show=False, id="system.copy"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.figures: dict[str, float] = {}
-        self.database: Json = {}
-        self.ready: Json = {}
-        self.level = 0
+        self.how: Json = {}  # GET /system
+        self.database: Json = {}  # GET /db/size
+        self.level = "debug"
         self.wanted = ""
+        self.following = True
+        self._sized_s = 0
 
     def body(self) -> Iterator[Widget]:
         with Vertical(id="system-pane", classes="pane"):
@@ -54,99 +61,108 @@ class SystemScreen(Framed):
         super().on_mount()
         self.query_one("#search").display = False
         self.query_one("#system-pane").border_title = "server"
-        self.query_one("#figures").focus()
-        self.ksl.narration.heard = self._heard
+        self.query_one("#log").focus()
+        self.ksl.log_of_server.heard = self._heard
         self._show_log()
 
     async def load(self) -> None:
         assert self.client is not None
         client = self.client
-        self.ready = (
-            await client.get("/readyz")
-            if not client.door.read_only
-            else {"ready": False, "reason": "no server runs"}
-        )
-        try:
-            self.database = await client.get("/db/size")
-        except Refused:
-            self.database = {}
-        try:
-            self.figures = _figures(await client.text("/metrics"))
-        except Refused:
-            self.figures = {}
+        self.how = await client.get("/system")
+        if self._sized_s <= 0 or not self.database:
+            self._sized_s = _SIZED_EVERY
+            try:
+                self.database = await client.get("/db/size")
+            except Refused:
+                self.database = {}
         self._show()
+        if not self.ksl.hears_server and await self.ksl.log_of_server.ask(client):
+            self._show_log()
 
     def changes(self, changes: list[Change]) -> None:
-        """Figures are asked for once a second, whatever happens."""
+        """Once a second, whatever happens. When a link is new, everything."""
+        if not changes:
+            self._sized_s = 0
+            self.reload()
+            self._show_log()
 
     def second(self) -> None:
+        self._sized_s -= 1
         if self.ksl.link.state == "live":
             self.reload()
+
+    # how it is
 
     def _show(self) -> None:
         told = [*self._told()]
 
         def paint(place: int, width: int) -> Text:
-            name, value = told[place]
-            return Text.assemble((f" {name:<16}", "dim"), safe.line(value, max(width - 17, 1)))
+            name, value, colour = told[place]
+            return Text.assemble((f" {name:<10}", "dim"), (safe.line(value, max(width - 12, 1)), colour))
 
-        self.query_one("#figures", Lines).show([name for name, _ in told], paint)
+        self.query_one("#figures", Lines).show([str(place) for place in range(len(told))], paint)
 
-    def _told(self) -> Iterator[tuple[str, str]]:
-        get, link = self.figures.get, self.ksl.link
-        state = "ready" if self.ready.get("ready") else f"not ready: {self.ready.get('reason')}"
+    def _told(self) -> Iterator[tuple[str, str, str]]:
+        """What, how it is, and the colour of what is at fault."""
+        if self.ksl.link.read_only:
+            yield "server", "none: the database is shown, read-only", "yellow"
+        if not self.how:
+            return
+        if not self.ksl.link.read_only:
+            yield from self._told_of_server(self.how)
+        yield from self._told_of_store(self.how)
+
+    def _told_of_server(self, how: Json) -> Iterator[tuple[str, str, str]]:
+        state = "ready" if how["ready"] else f"not ready: {how['reason']}"
+        process = f"pid {how['pid']}, up {words.took(how['uptime_s'] * 1000)}"
+        yield "server", f"{self.ksl.link.name}  {process}  {state}", "green" if how["ready"] else "red"
+        yield "advancing", f"{words.count(how['advancing'], 'run')} in {how['slots']:,} slots", ""
+        oldest: float = how["oldest_wait_s"] or 0.0
+        line = "nothing waits for a slot"
+        if how["queue_depth"]:
+            line = f"{words.count(how['queue_depth'], 'run')} in line, the oldest for {_took(oldest)}"
+        flight = f"{words.count(how['steps_in_flight'], 'attempt')} in flight"
+        memory = f"{words.count(how['resident_runs'], 'run')} in memory"
+        yield "queue", f"{line}; {flight}, {memory}", "yellow" if oldest > _WAIT_S else ""
+        lags = [f"event loop {_took(how['loop_lag_s'])}"]
+        lags += [
+            f"newest {kind} {_took(lag)}" for kind, lag in how["trigger_lag_s"].items() if lag is not None
+        ]
+        yield "late by", ", ".join(lags), "yellow" if how["loop_lag_s"] > _LAG_S else ""
+
+    def _told_of_store(self, how: Json) -> Iterator[tuple[str, str, str]]:
+        counts: dict[str, int] = how["runs"]
+        unfinished = sum(counts[status] for status in _UNFINISHED)
+        yield "runs", f"{unfinished:,} unfinished of {sum(counts.values()):,}", ""
+        if any(counts.values()):
+            yield "", "  ".join(f"{status} {number:,}" for status, number in counts.items() if number), ""
+        due = f" ({how['timers_due']:,} due)" if how["timers_due"] else ""
         yield (
-            "server",
-            f"{link.name}  {state}" if not link.read_only else "none: the database is shown, read-only",
+            "waits",
+            f"{words.count(how['timers'], 'timer')}{due}, {words.count(how['hooks_waiting'], 'hook')}",
+            "",
         )
-        yield "version", f"ksl {__version__} here"
-        if self.figures:
-            yield (
-                "runs",
-                "  ".join(
-                    f"{status} {get(f'ksl_runs/{status}', 0):,.0f}"
-                    for status in (
-                        "queued",
-                        "running",
-                        "sleeping",
-                        "waiting",
-                        "held",
-                        "failed",
-                        "succeeded",
-                        "cancelled",
-                    )
-                ),
-            )
-            yield (
-                "queue",
-                f"{get('ksl_queue_depth', 0):,.0f} wait for a slot, {get('ksl_slots_used', 0):,.0f} are being advanced",
-            )
-            yield (
-                "in flight",
-                f"{get('ksl_steps_in_flight', 0):,.0f} attempts, {get('ksl_resident_runs', 0):,.0f} runs in memory",
-            )
-            yield "timers", f"{get('ksl_timers', 0):,.0f} set, {get('ksl_timers_due', 0):,.0f} due"
-            yield "hooks", f"{get('ksl_hooks_waiting', 0):,.0f} wait for an answer"
-            yield "loop lag", words.took(round(get("ksl_loop_lag_seconds", 0) * 1000))
-            yield (
-                "commits",
-                f"{get('ksl_commits_total', 0):,.0f} with {get('ksl_events_total', 0):,.0f} events since start",
-            )
+        size, ahead = words.size(how["database_bytes"]), words.size(how["wal_bytes"])
+        free = f" ({words.size(self.database['free_bytes'])} free in it)" if self.database else ""
+        yield "database", f"{size}{free}, write-ahead log {ahead}, durability {how['durability']}", ""
+        room: int = how["disk_free_bytes"]
+        yield "disk", f"{words.size(room)} free", "red" if room < _ROOM else ""
+        versions = how["versions"]
+        here = "" if versions["ksl"] == __version__ else f" (here {__version__})"
+        known = f"ksl {versions['ksl']}{here}, Python {versions['python']}, SQLite {versions['sqlite']}"
+        yield "versions", known, "yellow" if here else ""
+        if not self.ksl.link.read_only:
+            commits = f"{how['commits']:,} with {how['events']:,} events since the start"
+            yield "commits", f"{commits}, {how['changes_pending']:,} changes under way", ""
         if self.database:
-            size = self.database
             yield (
-                "database",
-                (
-                    f"{words.size(size['database_bytes'])}, log ahead {words.size(size['wal_bytes'])}, "
-                    f"free {words.size(size['free_bytes'])}"
-                ),
+                "rows",
+                "  ".join(f"{name} {number:,}" for name, number in self.database["rows"].items()),
+                "",
             )
-            yield "rows", "  ".join(f"{name} {number:,}" for name, number in size["rows"].items())
-            for each in size["workflows"][:5]:
-                yield (
-                    "",
-                    f"{each['workflow']}: {words.count(each['runs'], 'run')}, {words.count(each['events'], 'event')}",
-                )
+            for place, each in enumerate(self.database["workflows"][:5]):
+                told = f"{words.count(each['runs'], 'run')}, {words.count(each['events'], 'event')}"
+                yield "" if place else "largest", f"{each['workflow']}: {told}", ""
 
     # the log
 
@@ -155,35 +171,46 @@ class SystemScreen(Framed):
             self._show_log()
 
     def _show_log(self) -> None:
-        kept = [each for each in self.ksl.narration.lines if self._is_wanted(each)]
+        log = self.ksl.log_of_server
+        kept = [*log.numbered(self.level, self.wanted)]
         lines = self.query_one("#log", Lines)
+        title = f"log: {SHOWN[self.level]}"
+        if self.wanted:
+            title += f', with "{safe.line(self.wanted, 30)}"'.replace("[", "(")
         pane = self.query_one("#log-pane")
-        pane.border_title = f"log: {_LEVELS[self.level]}" + (
-            f", with {safe.line(self.wanted, 30)}" if self.wanted else ""
-        )
+        pane.border_title = title
+        pane.border_subtitle = "following" if self.following and kept else ""
         if not kept:
-            told = (
-                "Nothing said yet."
-                if self.ksl.narration.lines
-                else "The log is where the server was started; ksl dev shows it here."
-            )
+            told = self._nothing_told()
             lines.show([None], lambda _place, _width: Text(f" {told}", "dim"))
             return
-        at_end = lines.place >= len(lines.keys) - 1
-        wide = max(map(len, kept)) + 1
-        lines.show(
-            [str(place) for place in range(len(kept))], lambda place, _width: Text(kept[place]), wide=wide
-        )
-        if at_end:
+        lines.show([str(number) for number, _ in kept], lambda place, width: painted(kept[place][1], width))
+        if self.following:
             lines.action_last()
 
-    def _is_wanted(self, text: str) -> bool:
-        if self.wanted and self.wanted.lower() not in text.lower():
-            return False
-        return self.level == 0 or (_WARNING if self.level == 1 else _ERROR).search(text) is not None
+    def _nothing_told(self) -> str:
+        if self.ksl.log_of_server.lines:
+            return f"No line fits. {self.ksl.key_of('system.level')} shows more levels, esc ends the search."
+        return "No server runs." if self.ksl.link.read_only else "Nothing said yet."
+
+    @on(Lines.Moved, "#log")
+    def _moved(self, event: Lines.Moved) -> None:
+        """Whoever goes up wants to read there; at the end it goes on by itself."""
+        following = event.lines.place >= len(event.lines.keys) - 1
+        if following != self.following and event.lines.has_focus:
+            self.following = following
+            self.query_one("#log-pane").border_subtitle = "following" if following else ""
+
+    @on(Lines.Chosen, "#log")
+    def _chosen(self, event: Lines.Chosen) -> None:
+        if event.key is not None and (line := self.ksl.log_of_server.line(int(event.key))) is not None:
+            at = line.get("at")
+            self.ksl.push_screen(
+                View(f"Said at {at}" if at else "Said", _read(line, self.ksl.size.width * 9 // 10))
+            )
 
     def action_level(self) -> None:
-        self.level = (self.level + 1) % len(_LEVELS)
+        self.level = _LEVELS[(_LEVELS.index(self.level) + 1) % len(_LEVELS)]
         self._show_log()
 
     def action_search(self) -> None:
@@ -196,26 +223,48 @@ class SystemScreen(Framed):
         self._show_log()
 
     @on(Input.Submitted, "#search")
-    def action_back(self) -> None:
-        self.query_one("#search").display = False
+    def _searched(self) -> None:
+        self.query_one("#search").display = bool(self.wanted)
         self.query_one("#log").focus()
+
+    def action_back(self) -> None:
+        search = self.query_one("#search", Input)
+        if search.display:
+            search.value = ""
+            search.display = False
+            self.query_one("#log").focus()
+        else:
+            super().action_back()
 
     def action_follow(self) -> None:
         self.query_one("#log").focus()
-        self.query_one("#log", Lines).action_last()
+        self.following = not self.following
+        self._show_log()
+
+    def action_run(self) -> None:
+        key = self.query_one("#log", Lines).key
+        line = self.ksl.log_of_server.line(int(key)) if key is not None else None
+        if line is not None and line.get("run_id"):
+            self.ksl.open_run(str(line["run_id"]))
+        else:
+            self.say("This line is about no run.")
 
     def action_copy(self) -> None:
-        self.ksl.copy_to_clipboard("\n".join(self.ksl.narration.lines))
+        lines = [plain(line) for _, line in self.ksl.log_of_server.numbered(self.level, self.wanted)]
+        self.ksl.copy_to_clipboard("\n".join(lines))
+        self.say(f"Copied {words.count(len(lines), 'line')}")
 
 
-def _figures(text: str) -> dict[str, float]:
-    """By name, with the value of a label behind a slash."""
-    found: dict[str, float] = {}
-    for line in text.splitlines():
-        if known := _FIGURE.fullmatch(line):
-            label = (known["labels"] or "").partition('"')[2].rstrip('"')
-            try:
-                found[known["name"] + (f"/{label}" if label else "")] = float(known["value"])
-            except ValueError:
-                continue
-    return found
+def _took(seconds: float) -> str:
+    return words.took(round(seconds * 1000))
+
+
+def _read(line: Json, width: int) -> str:
+    """A line with all its fields, a traceback as it is."""
+    rest = {key: value for key, value in line.items() if key not in ("at", "message", "traceback")}
+    message = str(line.get("message", ""))
+    told = [each for part in message.splitlines() for each in wrap(part, max(width - 4, 20)) or [""]]
+    told += ["", *(f"{key}: {value}" for key, value in rest.items())]
+    if traceback := line.get("traceback"):
+        told += ["", str(traceback)]
+    return "\n".join(told)

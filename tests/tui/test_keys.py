@@ -232,7 +232,9 @@ async def test_a_letter_jumps_to_its_part_of_the_screen_and_anything_else_does_n
         await pilot.press("exclamation_mark")
         await until(pilot, lambda: app.screen is screen)
         reached = set[str | None]()
-        for letter in LETTERS[:14]:
+        for letter in LETTERS:
+            if len(reached) > 2:
+                break
             await pilot.press("ctrl+o")
             await until(pilot, lambda: isinstance(app.screen, JumpScreen))
             assert isinstance(app.screen, JumpScreen)
@@ -243,4 +245,4 @@ async def test_a_letter_jumps_to_its_part_of_the_screen_and_anything_else_does_n
             if known:
                 await pilot.pause()
                 reached.add(app.focused.id if app.focused else None)
-        assert len(reached) > 2, reached
+        assert {"canvas", "timeline", "inspect"} <= reached

@@ -10,7 +10,6 @@ from textual.widgets import Input
 from ksl.tui.dialogs import Ask, Fill
 from ksl.tui.lines import Lines
 from ksl.tui.run import RunScreen
-from ksl.tui.system import SystemScreen
 from ksl.tui.triggers import TriggersScreen
 from ksl.tui.workflows import WorkflowsScreen
 
@@ -102,20 +101,6 @@ async def test_a_workflow_without_input_asks_for_none(served: Served) -> None:
         await until(pilot, lambda: "It takes no input." in text_of(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_json)
-
-
-@pytest.mark.parametrize("size", SIZES)
-async def test_system_shows_the_servers_figures_and_its_log(served: Served, size: tuple[int, int]) -> None:
-    await lived(served)
-    async with shown(served, size) as (app, pilot):
-        app.narration.tell("Changed: workflows/shop.py\nshop.py:3 KSL101 warning")
-        await pilot.press("7")
-        await until(pilot, lambda: isinstance(app.screen, SystemScreen) and "ready" in text_of(app))
-        await until(pilot, lambda: "1 wait for an answer" in text_of(app))
-        assert "Changed: workflows/shop.py" in text_of(app)
-        await pilot.press("l")
-        await until(pilot, lambda: "Changed: workflows" not in text_of(app))
-        assert "KSL101 warning" in text_of(app)
 
 
 async def test_sessions_say_that_there_are_none(served: Served) -> None:
