@@ -10,13 +10,23 @@ if TYPE_CHECKING:
     from ksl.define.action import ActionContext
 
 # Puts together what a script is served with: `ksl.runtime` does.
-_outside: list[Callable[[], Services]] = []
+_script: list[Callable[[], Services]] = []
+_servers: list[Services] = []
 
 
 def put_outside(make: Callable[[], Services]) -> None:
-    _outside[:] = [make]
+    _script[:] = [make]
+
+
+def serve_outside(services: Services) -> Callable[[], None]:
+    """What is asked outside any run in the process of a server, by an action say, goes by the server's settings. The
+    newest one is asked. Returns what takes it away again."""
+    _servers.append(services)
+    return lambda: _servers.remove(services)
 
 
 async def services_of(context: ActionContext) -> Services:
     given = context._services  # pyright: ignore[reportPrivateUsage]
-    return cast("Services", given) if given is not None else _outside[0]()
+    if given is not None:
+        return cast("Services", given)
+    return _servers[-1] if _servers else _script[0]()

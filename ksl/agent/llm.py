@@ -35,7 +35,7 @@ class LlmAction(Action[..., Any]):
         services = await services_of(context)
         if context.run_id:
             await services.check_budgets(None, run_id=context.run_id, step=context.step_id, prompt=None)
-        asked = await services.models.get(services.models.name_of(model))
+        asked = await services.model(model, context)
         messages = [request([{**user(prompt), "starts_prompt": True}])]
         context._use = NO_USE  # pyright: ignore[reportPrivateUsage]
         for again in range(ASKED_AGAIN_MAX + 1):

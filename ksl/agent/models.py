@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from ksl.agent.model import Model
-from ksl.errors import ExtraMissing, ModelKeyMissing, UnknownModel
+from ksl.agent.kept import Kept
+from ksl.agent.keys import VARIABLES, KeySource, key_source
+from ksl.agent.model import Model, Question, Reply
+from ksl.errors import ExtraMissing, UnknownModel
 
 Protocol = Literal["anthropic", "google", "openai"]
-VENDORS: dict[str, tuple[Protocol, tuple[str, ...]]] = {
-    "anthropic": ("anthropic", ("ANTHROPIC_API_KEY",)),
-    "google": ("google", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
-    "openai": ("openai", ("OPENAI_API_KEY",)),
-}
 TESTS = ("echo", "script")
+IDLE_MAX = 32  # models that hold connections and are not being asked
+# The credential as it stands now; None where it is not set.
+Find = Callable[[str], Awaitable["str | None"]]
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """A server that speaks the OpenAI chat protocol: `[models.providers.NAME]`."""
+    """`[models.providers.NAME]`: a server that speaks the OpenAI chat protocol, or, for the name of a vendor, how that
+    one is reached."""
 
-    base_url: str
-    api_key: str = ""  # "env:NAME" is looked up when it is needed
+    base_url: str = ""
+    api_key: str = ""  # the key; or "credential:NAME" or "env:NAME", looked up when it is needed
     tool_choice: str = "required"  # or "named", where the server does not know "required"
+
+
+def providers_of(given: Mapping[str, Mapping[str, str]]) -> dict[str, Provider]:
+    """Of the setting models.providers."""
+    return {name: msgspec.convert(each, Provider) for name, each in given.items()}
 
 
 class Vendor(msgspec.Struct, frozen=True):
@@ -36,6 +44,7 @@ class Vendor(msgspec.Struct, frozen=True):
     kind: str  # the protocol it speaks
     address: str
     ready: bool
+    key: str = ""  # where its key comes from, in words
     hint: str = ""  # what is missing
 
 
@@ -49,15 +58,20 @@ class Models:
         default: str = "",
         providers: Mapping[str, Provider] | None = None,
         env: Mapping[str, str],
+        set_credentials: Collection[str] = (),
         learn: Callable[[str, str], object] | None = None,
     ) -> None:
-        """`learn` is told each key that is used, by its vendor, so that it can be masked."""
+        """`set_credentials`: names, as far as they are known before one is looked up; for `check` and `vendors`.
+        `learn` is told each key that is used, by its vendor, so that it can be masked."""
         self.folder = folder
         self.default = default
         self.providers = dict(providers or {})
         self._env = env
+        self._set_credentials = set_credentials
         self._learn = learn
-        self._open: dict[str, Model] = {}
+        self._tests: dict[str, Model] = {}
+        # By name and key: one that was set anew counts at the next turn.
+        self._kept: Kept[tuple[str, str], Model] = Kept(_closed, idle_max=IDLE_MAX)
 
     def name_of(self, asked: str | None) -> str:
         """Errors: UnknownModel where none is asked for and none is the default."""
@@ -69,8 +83,8 @@ class Models:
             )
         return name
 
-    def check(self, asked: str | None) -> str:
-        """The full name of a model that can be asked. Errors: UnknownModel, ModelKeyMissing, ExtraMissing."""
+    def known(self, asked: str | None) -> str:
+        """The full name of a model. Errors: UnknownModel, ExtraMissing."""
         name = self.name_of(asked)
         vendor, _, model = name.partition("/")
         if not vendor or not model:
@@ -83,21 +97,11 @@ class Models:
 
             check_test_model(model, folder=self.folder)
             return name
-        if vendor not in VENDORS and vendor not in self.providers:
+        if vendor not in VARIABLES and vendor not in self.providers:
             raise UnknownModel(
                 f'"{name}" names the vendor "{vendor}", which is not known.{self._nearest(vendor)} The vendors are '
-                f"{', '.join([*VENDORS, 'test', *self.providers])}; another server that speaks the OpenAI protocol is "
+                f"{', '.join(self._vendors())}; another server that speaks the OpenAI protocol is "
                 f'named in ksl.toml:\n[models.providers.{vendor}]\nbase_url = "http://127.0.0.1:8080/v1"'
-            )
-        if vendor not in self.providers and not self.key(vendor):
-            raise ModelKeyMissing(
-                f'"{name}" needs a key of {vendor}, and none is set. Put it into the environment as '
-                f"{VENDORS[vendor][1][0]}, or choose another model."
-            )
-        if vendor in self.providers and not self.key(vendor) and self.providers[vendor].api_key:
-            raise ModelKeyMissing(
-                f'"{name}" needs the key that models.providers.{vendor}.api_key names, '
-                f"{self.providers[vendor].api_key.removeprefix('env:')}, and the environment does not have it."
             )
         if not installed():
             raise ExtraMissing(
@@ -105,77 +109,90 @@ class Models:
             )
         return name
 
-    async def get(self, name: str) -> Model:
-        """Errors: those of `check`."""
-        model = self._open.get(name)
-        if model is None:
-            self.check(name)
-            vendor, _, id = name.partition("/")
-            made = await self._make(vendor, id, name)
-            model = self._open.setdefault(name, made)
-            if model is not made:  # somebody else was quicker
-                await made.close()
-        return model
+    def check(self, asked: str | None) -> str:
+        """The full name of a model that can be asked, as far as that is known without asking anybody.
 
-    def key(self, vendor: str) -> str:
-        if (provider := self.providers.get(vendor)) is not None:
-            asked = provider.api_key
-            return self._env.get(asked.removeprefix("env:"), "") if asked.startswith("env:") else asked
-        return next((key for name in VENDORS[vendor][1] if (key := self._env.get(name))), "")
+        Errors: UnknownModel, ModelKeyMissing, ExtraMissing.
+        """
+        name = self.known(asked)
+        vendor = name.partition("/")[0]
+        source = self.key_source(vendor)
+        if vendor != "test" and source.is_needed and not source.told(self._set_credentials, self._env):
+            raise source.missing(name)
+        return name
 
-    def vendors(self) -> list[Vendor]:
-        found: list[Vendor] = []
-        for name, (kind, variables) in VENDORS.items():
-            if name in self.providers:
-                continue
-            hint = "" if self.key(name) else f"set {' or '.join(variables)}"
-            found.append(Vendor(name, kind, "", not hint and installed(), hint or _extra()))
-        for name, provider in self.providers.items():
-            missing = provider.api_key and not self.key(name)
-            hint = f"set {provider.api_key.removeprefix('env:')}" if missing else ""
-            found.append(
-                Vendor(name, "openai", provider.base_url, not hint and installed(), hint or _extra())
-            )
-        found.append(Vendor("test", "test", "", True))
-        return found
-
-    async def close(self) -> None:
-        models, self._open = list(self._open.values()), {}
-        for model in models:
-            await model.close()
-
-    async def _make(self, vendor: str, id: str, name: str) -> Model:
+    async def get(self, asked: str | None, find: Find) -> Model:
+        """The model with its key as it is now: `find` looks up the credential. Errors: those of `check`."""
+        name = self.name_of(asked)
+        if (model := self._tests.get(name)) is not None:
+            return model
+        vendor, _, id = self.known(name).partition("/")
         if vendor == "test":
             from ksl.agent.scripted import test_model
 
-            return test_model(id, name=name, folder=self.folder)
-        import asyncio
+            return self._tests.setdefault(name, test_model(id, name=name, folder=self.folder))
+        key = await self._key(self.key_source(vendor), name, find)
+        return _ModelOfKey(self._kept, name, key, partial(self._make, vendor, id, name, key))
 
-        provider = self.providers.get(vendor)
-        kind = VENDORS[vendor][0] if provider is None else "openai"
-        base_url = None if provider is None else provider.base_url
+    async def key(self, vendor: str, find: Find) -> str:
+        """Empty where none is set."""
+        return await self._key(self.key_source(vendor), "", find)
 
-        if self._learn is not None and (key := self.key(vendor)):
-            self._learn(vendor, key)
+    def key_source(self, vendor: str) -> KeySource:
+        return key_source(vendor, self.providers.get(vendor))
+
+    def vendors(self) -> list[Vendor]:
+        found: list[Vendor] = []
+        for name in self._vendors():
+            if name == "test":
+                found.append(Vendor("test", "test", "", True))
+                continue
+            source = self.key_source(name)
+            told = source.told(self._set_credentials, self._env)
+            hint = source.hint if source.is_needed and not told else "" if installed() else _EXTRA
+            address = self.providers[name].base_url if name in self.providers else ""
+            found.append(Vendor(name, _kind(name), address, not hint, told, hint))
+        return found
+
+    async def close(self) -> None:
+        await self._kept.close()
+
+    async def _key(self, source: KeySource, model: str, find: Find) -> str:
+        if source.credential and (found := await find(source.credential)):
+            return found
+        variable = source.variable(self._env)
+        key = source.given if variable is None else self._env[variable]
+        if not key and source.is_needed and model:
+            raise source.missing(model)
+        if key and self._learn is not None:
+            self._learn(source.vendor, key)
+        return key
+
+    async def _make(self, vendor: str, id: str, name: str, key: str) -> Model:
+        provider = self.providers.get(vendor, Provider())
 
         def make() -> Model:
             from ksl.agent.vendor import VendorModel
 
             return VendorModel(
-                kind,
+                _kind(vendor),
                 id,
                 name=name,
-                key=self.key(vendor),
-                base_url=base_url,
-                names_tool=provider is not None and provider.tool_choice == "named",
+                key=key,
+                base_url=provider.base_url or None,
+                names_tool=provider.tool_choice == "named",
+                has_price=vendor in VARIABLES,
             )
 
         return await asyncio.to_thread(make)  # seconds of importing, which must not keep the loop
 
+    def _vendors(self) -> list[str]:
+        return [*VARIABLES, *(name for name in self.providers if name not in VARIABLES), "test"]
+
     def _nearest(self, vendor: str) -> str:
         from difflib import get_close_matches
 
-        near = get_close_matches(vendor, [*VENDORS, "test", *self.providers], n=1)
+        near = get_close_matches(vendor, self._vendors(), n=1)
         return f' Is "{near[0]}" meant?' if near else ""
 
 
@@ -183,5 +200,39 @@ def installed() -> bool:
     return importlib.util.find_spec("pydantic_ai") is not None
 
 
-def _extra() -> str:
-    return "" if installed() else 'pip install "ksl[agents]"'
+_EXTRA = 'pip install "ksl[agents]"'
+
+
+def _kind(vendor: str) -> Protocol:
+    match vendor:
+        case "anthropic" | "google":
+            return vendor
+        case _:
+            return "openai"
+
+
+class _ModelOfKey:
+    """A model that is made when it is asked, unless it is there."""
+
+    def __init__(
+        self,
+        kept: Kept[tuple[str, str], Model],
+        name: str,
+        key: str,
+        make: Callable[[], Awaitable[Model]],
+    ) -> None:
+        self._kept = kept
+        self._name = name
+        self._key = key
+        self._make = make
+
+    async def turn(self, question: Question) -> Reply:
+        async with self._kept.use((self._name, self._key), self._make) as model:
+            return await model.turn(question)
+
+    async def close(self) -> None:
+        """It is kept for the next turn; `Models` closes it."""
+
+
+async def _closed(model: Model) -> None:
+    await model.close()

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ksl.agent.models import Models
-
 if TYPE_CHECKING:
+    from ksl.agent.model import Model
     from ksl.agent.telling import Telling
     from ksl.agent.tool_set import ToolSet
     from ksl.define.action import ActionContext
@@ -30,9 +29,12 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Services(Protocol):
-    models: Models
     folder: Path  # of the project
     workspaces_root: Path
+
+    async def model(self, asked: str | None, context: ActionContext) -> Model:
+        """With its key as it is for this attempt. Errors: UnknownModel, ModelKeyMissing, ExtraMissing."""
+        ...
 
     def tool_sets(self, agent: Agent) -> list[ToolSet]: ...
 

@@ -115,7 +115,7 @@ class _Turn(AgentAction):
             await services.check_budgets(
                 agent.budget, run_id=context.run_id, step=context.step_id, prompt=conversation.step
             )
-        model = await services.models.get(services.models.name_of(agent.model))
+        model = await services.model(agent.model, context)
         messages = await conversation.whole(services, context)
         streams = agent.stream and self.is_told
         with told_by(services, context, session_id=conversation.session_id, streams=streams) as told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -37,10 +37,11 @@ from ksl.errors import ModelRefused, ModelUnavailable, RetryLater
 from ksl.records.model_use import ModelUse
 
 Json = dict[str, Any]
+TIMEOUT_S = 600.0  # for a whole turn
 _TRY_AGAIN = (408, 409, 425, 429)
 _CANNOT_STREAM = (400, 404, 405, 415, 422, 501)  # or something else is wrong, and is said again
 # Tried again by the step's own policy, where each attempt is told of.
-_SETTINGS = ModelSettings(max_retries=0, timeout=600.0)
+_SETTINGS = ModelSettings(max_retries=0, timeout=TIMEOUT_S)
 _NAMED: ModelSettings = {
     **_SETTINGS,
     "extra_body": {"tool_choice": {"type": "function", "function": {"name": OUTPUT_TOOL}}},
@@ -49,15 +50,24 @@ _NAMED: ModelSettings = {
 
 class VendorModel:
     def __init__(
-        self, kind: str, id: str, *, name: str, key: str, base_url: str | None, names_tool: bool = False
+        self,
+        kind: str,
+        id: str,
+        *,
+        name: str,
+        key: str,
+        base_url: str | None,
+        names_tool: bool = False,
+        has_price: bool = False,
     ) -> None:
         """`names_tool`: the server knows no `tool_choice` "required", but takes the name of a tool."""
         self._name = name
         self._kind = kind
         self._names_tool = names_tool
-        self._id = id
+        self._id = id = id.replace(".", "-") if kind == "anthropic" else id  # its ids have no dots, its versions do
         self._streams = True
-        self._model = _make(kind, id, key=key, base_url=base_url)
+        self._has_price = has_price
+        self._model, self._close = _make(kind, id, key=key, base_url=base_url)
 
     async def turn(self, question: Question) -> Reply:
         messages = ModelMessagesTypeAdapter.validate_python(_with_instructions(question))
@@ -84,11 +94,8 @@ class VendorModel:
         return Reply(_parts(response), self._use(question, response))
 
     async def close(self) -> None:
-        client: Any = getattr(self._model, "client", None)
-        close = getattr(client, "close", None)
-        if close is not None:
-            with contextlib.suppress(Exception):
-                await close()
+        with contextlib.suppress(Exception):
+            await self._close()
 
     async def _streamed(
         self,
@@ -131,7 +138,7 @@ class VendorModel:
             model=self._name,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
-            usd=_price(response, self._kind, self._id),
+            usd=_price(response, self._kind, self._id) if self._has_price else None,
         )
 
 
@@ -140,26 +147,34 @@ def _tokens(value: Any) -> int:
     return len(json.dumps(value)) // 4 + 1
 
 
-def _make(kind: str, id: str, *, key: str, base_url: str | None) -> PydanticModel:
+def _make(
+    kind: str, id: str, *, key: str, base_url: str | None
+) -> tuple[PydanticModel, Callable[[], Awaitable[None]]]:
+    """The model, and what closes its connections. No client tries a request again by itself."""
     match kind:
         case "anthropic":
+            from anthropic import AsyncAnthropic
             from pydantic_ai.models.anthropic import AnthropicModel
             from pydantic_ai.providers.anthropic import AnthropicProvider
 
-            return AnthropicModel(id, provider=AnthropicProvider(api_key=key))
+            anthropic = AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0)
+            return AnthropicModel(id, provider=AnthropicProvider(anthropic_client=anthropic)), anthropic.close
         case "google":
+            from httpx2 import AsyncClient, Timeout
             from pydantic_ai.models.google import GoogleModel
             from pydantic_ai.providers.google import GoogleProvider
 
-            return GoogleModel(id, provider=GoogleProvider(api_key=key))
+            http = AsyncClient(timeout=Timeout(TIMEOUT_S, connect=10.0))
+            google = GoogleProvider(api_key=key, base_url=base_url, http_client=http)
+            return GoogleModel(id, provider=google), http.aclose
         case _:
             from openai import AsyncOpenAI
             from pydantic_ai.providers.openai import OpenAIProvider
 
             from ksl.agent.chat_model import ChatModel
 
-            client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0)
-            return ChatModel(id, provider=OpenAIProvider(openai_client=client))
+            openai = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0)
+            return ChatModel(id, provider=OpenAIProvider(openai_client=openai)), openai.close
 
 
 def _with_instructions(question: Question) -> list[Json]:

@@ -130,6 +130,8 @@ def _amount(value: object) -> float:
 
 
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_VENDORS = ("anthropic", "google", "openai")  # where they are, their clients know
+_CREDENTIAL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 def _providers(value: object) -> dict[str, dict[str, str]]:
@@ -140,8 +142,9 @@ def _providers(value: object) -> dict[str, dict[str, str]]:
         except ValueError:
             value = None
     wanted = (
-        'tables like [models.providers.local] with base_url = "http://127.0.0.1:8080/v1", maybe api_key, and '
-        'tool_choice = "required" or "named"'
+        'tables like [models.providers.local] with base_url = "http://127.0.0.1:8080/v1" (not needed for anthropic, '
+        'google and openai), maybe api_key (the key, "credential:NAME" or "env:NAME"), and tool_choice = "required" or '
+        '"named"'
     )
     if not isinstance(value, dict):
         raise ValueError(wanted)
@@ -155,11 +158,23 @@ def _providers(value: object) -> dict[str, dict[str, str]]:
             not texts
             or not set(provider) <= {"base_url", "api_key", "tool_choice"}
             or provider.get("tool_choice", "required") not in ("required", "named")
-            or not _is_base_url(provider.get("base_url", ""))
+            or not _is_key(provider.get("api_key", ""))
+            or not (_is_base_url(provider["base_url"]) if "base_url" in provider else name in _VENDORS)
         ):
             raise ValueError(f"{wanted}; that of {name!r} does not fit")
-        providers[name] = {**provider, "base_url": provider["base_url"].rstrip("/")}
+        providers[name] = {**provider, "base_url": provider.get("base_url", "").rstrip("/")}
     return providers
+
+
+def _is_key(text: str) -> bool:
+    kind, colon, name = text.partition(":")
+    match kind if colon else "":
+        case "credential":
+            return _CREDENTIAL.fullmatch(name) is not None
+        case "env":
+            return bool(name)
+        case _:
+            return True
 
 
 def _keys(value: object) -> dict[str, str]:

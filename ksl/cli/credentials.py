@@ -131,7 +131,8 @@ class _Local:
         self._vault = vault
 
     async def all(self) -> Json:
-        return credentials_json(await self._vault.sealed(), self._vault.definitions)
+        vault = self._vault
+        return credentials_json(await vault.sealed(), vault.definitions, built_in=vault.built_in)
 
     async def set(self, name: str, fields: Mapping[str, Any], scope: Scope, user: str | None) -> Json:
         return await self._vault.set(name, fields, scope=scope, user=user)

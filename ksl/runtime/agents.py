@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ksl.agent.models import Models, Provider
+from ksl.agent.keys import key_credential, key_in
+from ksl.agent.model import Model, Question, Reply
+from ksl.agent.models import Models, providers_of
 from ksl.agent.services import Opened
 from ksl.agent.telling import Telling
 from ksl.agent.tool_set import ToolError, ToolSet
 from ksl.agent.tools import tool_sets
 from ksl.agent.transcript import answered, transcript
 from ksl.define.seam import outside
-from ksl.errors import FatalError, NotAProject, SessionBusy, ToolCannotWait, UnknownSession
+from ksl.errors import FatalError, MissingCredential, NotAProject, SessionBusy, ToolCannotWait, UnknownSession
 from ksl.log.sessions import SessionTable
 from ksl.records import FINISHED, RunRow, RunStatus
 from ksl.records.session import PromptRow
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from ksl.define.action import ActionContext
     from ksl.define.agent import Agent
     from ksl.define.budget import Budget
-    from ksl.define.credential import Credential, Credentials
+    from ksl.define.credential import Credential, Credentials, CredentialSource
     from ksl.engine.host import Clock
     from ksl.log.store import Store
     from ksl.runtime.runtime import Runtime
@@ -53,14 +56,18 @@ class AgentServices:
         self._runtime = runtime
         self._store = store
         self._clock = clock
+        self._settings = settings
         self.folder = settings.folder
         self.workspaces_root = settings.data_folder / "workspaces"
-        self.models = models_of(settings, os.environ, learn=runtime.redactor.learn)
+        self._models = models_of(settings, os.environ, learn=runtime.redactor.learn)
         self._tool_sets: dict[str, list[ToolSet]] = {}
         self._spending = Spending(runtime, settings=settings, store=store, clock=clock)
         self.waiting: set[asyncio.Task[Any]] = set()  # attempts that wait for a run, and do nothing
         self._task: asyncio.Future[Any] | None = None  # that adds them
         self._adding: list[tuple[PromptRow, asyncio.Future[PromptRow]]] = []  # for the next commit
+
+    async def model(self, asked: str | None, context: ActionContext) -> Model:
+        return await self._models.get(asked, partial(self._key, context))
 
     def tool_sets(self, agent: Agent) -> list[ToolSet]:
         made = self._tool_sets.get(agent.slug)
@@ -145,11 +152,23 @@ class AgentServices:
             self.waiting.discard(task)
         return await self._output(row)
 
+    def outside(self) -> ScriptServices:
+        """For what asks outside any run in this process."""
+        return ScriptServices(self._settings, models=self._models)
+
     async def close(self) -> None:
         for sets in self._tool_sets.values():
             for tool_set in sets:
                 await tool_set.close()
-        await self.models.close()
+        await self._models.close()
+
+    async def _key(self, context: ActionContext, name: str) -> str | None:
+        credential = self._runtime.project.credentials.get(name) or key_credential(name)
+        try:
+            given = await self.credentials([credential], context)
+        except MissingCredential:
+            return None
+        return key_in(credential, given[credential])
 
     @property
     def _sessions(self) -> SessionTable:
@@ -222,17 +241,24 @@ class AgentServices:
 
 
 class ScriptServices:
-    """`agent.services.Services` of a script or a test that runs no workflow: nothing is recorded."""
+    """`agent.services.Services` of what asks outside any run: nothing is recorded."""
 
-    def __init__(self, settings: Settings | None) -> None:
+    def __init__(self, settings: Settings | None, *, models: Models | None = None) -> None:
+        """`models`: of the server in whose process that is; without one it is a script."""
         self.folder = Path.cwd() if settings is None else settings.folder
         root = self.folder / ".ksl" if settings is None else settings.data_folder
         self.workspaces_root = root / "workspaces"
-        self.models = (
-            Models(folder=self.folder, env=os.environ)
-            if settings is None
-            else models_of(settings, os.environ)
-        )
+        self._models = models
+        self._settings = settings
+
+    async def model(self, asked: str | None, context: ActionContext) -> Model:
+        if self._models is not None:
+            return await self._models.get(asked, key_outside)
+        if self._settings is None:
+            models = Models(folder=self.folder, env=os.environ)
+        else:
+            models = models_of(self._settings, os.environ)
+        return _ForOneTurn(await models.get(asked, key_outside), models)
 
     def tool_sets(self, agent: Agent) -> list[ToolSet]:
         return tool_sets(agent, folder=self.folder)
@@ -273,6 +299,38 @@ class ScriptServices:
         )
 
 
+class _ForOneTurn:
+    """A model of a script: nobody says when it has no more turns, so its connections go with each."""
+
+    def __init__(self, model: Model, models: Models) -> None:
+        self._model = model
+        self._models = models
+
+    async def turn(self, question: Question) -> Reply:
+        try:
+            return await self._model.turn(question)
+        finally:
+            await self._models.close()
+
+    async def close(self) -> None:
+        await self._models.close()
+
+
+async def key_outside(name: str) -> str | None:
+    """The key of a model in a credential, as a script is given it. None where it is not set."""
+    async with outside.source() as source:
+        return await key_given_by(source, name, purpose="a model, outside any run")
+
+
+async def key_given_by(source: CredentialSource, name: str, *, purpose: str = "") -> str | None:
+    credential = key_credential(name)
+    try:
+        given = await source.resolve([credential], purpose=purpose)
+    except MissingCredential:
+        return None
+    return key_in(credential, given.credentials[credential])
+
+
 def script_services() -> ScriptServices:
     """Of the project around the current folder, if there is one."""
     from ksl.build.config import find_project, load_settings
@@ -284,11 +342,19 @@ def script_services() -> ScriptServices:
 
 
 def models_of(
-    settings: Settings, env: Mapping[str, str], *, learn: Callable[[str, str], object] | None = None
+    settings: Settings,
+    env: Mapping[str, str],
+    *,
+    set_credentials: Collection[str] = (),
+    learn: Callable[[str, str], object] | None = None,
 ) -> Models:
-    providers = {name: msgspec.convert(given, Provider) for name, given in settings.models.providers.items()}
     return Models(
-        folder=settings.folder, default=settings.models.default, providers=providers, env=env, learn=learn
+        folder=settings.folder,
+        default=settings.models.default,
+        providers=providers_of(settings.models.providers),
+        env=env,
+        set_credentials=set_credentials,
+        learn=learn,
     )
 
 

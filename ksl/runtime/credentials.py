@@ -9,7 +9,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ksl.agent.keys import key_credential, key_names
+from ksl.agent.models import providers_of
 from ksl.define.credential import Credential
+from ksl.errors import KslError
 from ksl.log.credentials import CredentialTables, Sealed, stored_in
 from ksl.log.organization import OrganizationFile
 from ksl.records import CredentialChange
@@ -76,7 +79,17 @@ def make_vault(
         ),
         redactor=redactor,
         now_ms=now_ms or _now_ms,
+        built_in={name: key_credential(name) for name in _key_names(settings)},
     )
+
+
+def set_credentials(settings: Settings) -> set[str]:
+    """Names of those that are set anywhere. Needs no key and no server; a store that cannot be read has none."""
+    try:
+        organization = OrganizationFile(organization_folder() / "credentials.db").read()
+    except KslError:
+        organization = Sealed()
+    return {row.name for sealed in (stored_in(settings.store.path), organization) for row in sealed.rows}
 
 
 @asynccontextmanager
@@ -87,12 +100,20 @@ async def script_credentials() -> AsyncGenerator[Vault]:
     """
     from ksl.build.config import find_project, load_settings
     from ksl.errors import NotAProject
-    from ksl.log.sqlite import SqliteStore
 
     try:
         settings = load_settings(find_project(Path.cwd()), os.environ)
     except NotAProject:
         settings = None
+    async with credentials_of(settings) as vault:
+        yield vault
+
+
+@asynccontextmanager
+async def credentials_of(settings: Settings | None) -> AsyncGenerator[Vault]:
+    """As `script_credentials`, of a project at hand."""
+    from ksl.log.sqlite import SqliteStore
+
     if settings is None or not settings.store.path.exists():
         yield make_vault(settings, {}, None, redactor=Redactor())
         return
@@ -102,6 +123,10 @@ async def script_credentials() -> AsyncGenerator[Vault]:
         yield make_vault(settings, {}, tables, redactor=Redactor(), hold=tables.hold)
     finally:
         await store.close()
+
+
+def _key_names(settings: Settings | None) -> list[str]:
+    return key_names({} if settings is None else providers_of(settings.models.providers))
 
 
 class _WithoutServer:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from ksl.agent.around import serve_outside
 from ksl.define.cron import CronSource
 from ksl.define.poll import PollSource
 from ksl.define.prompting import prompt_workflow
@@ -171,7 +172,7 @@ class Runtime:
             place = settings.data_folder / "telemetry"
             self._telemetry = Telemetry(store, endpoint=endpoint, service=settings.project.name, place=place)
         self._watchdog = Watchdog(self._loop)
-        self._withdraw_vault: Callable[[], None] | None = None
+        self._withdraw: list[Callable[[], None]] = []  # what scripts and actions are given by this process
         self._sources: list[asyncio.Task[None]] = []  # loops of sources that fire by themselves
         guards.install()
 
@@ -267,9 +268,8 @@ class Runtime:
             self.engine.discard(run)
         await self.agents.close()
         self._watchdog.stop()
-        if self._withdraw_vault is not None:
-            self._withdraw_vault()
-            self._withdraw_vault = None
+        while self._withdraw:
+            self._withdraw.pop()()
         if self.vault is not None:
             await self.vault.settled()
         await self.store.close()
@@ -527,7 +527,8 @@ class Runtime:
         self._watchdog.start()
         if self.vault is not None:
             vault = self.vault
-            self._withdraw_vault = outside.put(lambda: nullcontext(vault))
+            self._withdraw.append(outside.put(lambda: nullcontext(vault)))
+        self._withdraw.append(serve_outside(self.agents.outside()))
 
     async def _secrets_of(self, scheme: Scheme) -> list[str]:
         from ksl.trigger.verify.resolving import secrets_of

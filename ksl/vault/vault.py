@@ -21,7 +21,8 @@ SCOPES: tuple[Scope, ...] = ("user", "project", "organization")
 
 
 class Vault:
-    """`define.credential.CredentialSource`. `definitions`: by name, those of the project."""
+    """`define.credential.CredentialSource`. `definitions`: by name, those of the project; `built_in`: those that can be
+    set without being defined there."""
 
     def __init__(
         self,
@@ -31,8 +32,10 @@ class Vault:
         organization: Shelf,
         redactor: Redactor,
         now_ms: Callable[[], int],
+        built_in: Mapping[str, Credential[Any]] | None = None,
     ) -> None:
         self.definitions = definitions
+        self.built_in = built_in or {}
         self.redactor = redactor
         self._project = project
         self._organization = organization
@@ -146,10 +149,10 @@ class Vault:
 
     def definition(self, name: str) -> Credential[Any]:
         """Errors: UnknownCredential, which names those that there are."""
-        try:
-            return self.definitions[name]
-        except KeyError:
-            raise unknown(name, sorted(self.definitions)) from None
+        definition = self.definitions.get(name) or self.built_in.get(name)
+        if definition is None:
+            raise unknown(name, sorted(self.definitions), also=sorted(self.built_in))
+        return definition
 
     async def _find(
         self, credential: Credential[Any], pinned: Scope | None, subscriber: str | None
@@ -240,10 +243,11 @@ def placed(name: str, scope: Scope, user: str | None) -> CredentialPlace:
     return CredentialPlace(name, scope, user or "")
 
 
-def unknown(name: str, known: Sequence[str]) -> UnknownCredential:
+def unknown(name: str, known: Sequence[str], *, also: Sequence[str] = ()) -> UnknownCredential:
+    """`also`: those that the project need not define."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=3)
+    near = get_close_matches(name, [*known, *also], n=3)
     hint = (
         f"Did you mean {' or '.join(near)}?"
         if near

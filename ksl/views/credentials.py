@@ -10,9 +10,11 @@ from ksl.views.times import rfc3339
 from ksl.views.values import JsonObject
 
 
-def credentials_json(sealed: Sealed, defined: Iterable[str]) -> JsonObject:
-    """`{"credentials": [...], "not_set": [names]}`, by name and scope. `not_set` are those that the project defines."""
+def credentials_json(sealed: Sealed, defined: Iterable[str], *, built_in: Iterable[str] = ()) -> JsonObject:
+    """`{"credentials": [...], "not_set": [names]}`, by name and scope. `not_set` are those that the project defines;
+    `built_in` need not be defined to be known."""
     names = sorted(defined)
+    known = {*names, *built_in}
     found: list[JsonObject] = [
         {
             "name": place.name,
@@ -21,7 +23,7 @@ def credentials_json(sealed: Sealed, defined: Iterable[str]) -> JsonObject:
             "fields": [row.field for row in rows],
             "set_at": rfc3339(max(row.set_at_ms for row in rows)),
             "key_id": rows[-1].key_id,
-            "defined": place.name in names,
+            "defined": place.name in known,
         }
         for place, rows in places(sealed)
     ]

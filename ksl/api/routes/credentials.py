@@ -29,7 +29,7 @@ _USER = {"type": ["string", "null"], "description": "Whose, in the scope user"}
 async def list_credentials(request: Request) -> Response:
     """Where each is set, since when, and under which key."""
     vault = _vault(request)
-    return answer(credentials_json(await vault.sealed(), vault.definitions))
+    return answer(credentials_json(await vault.sealed(), vault.definitions, built_in=vault.built_in))
 
 
 class _Set(msgspec.Struct, forbid_unknown_fields=True):

@@ -24,12 +24,14 @@ def build(settings: Settings, project: Project, still_alive: Callable[[], None],
     from ksl.cli.building import problems
     from ksl.cli.fitting import fitting
     from ksl.runtime.agents import models_of
+    from ksl.runtime.credentials import set_credentials
 
+    models = models_of(settings, os.environ, set_credentials=set_credentials(settings))
     answer: Json = {
         "workflows": sorted(project.workflows),
         "actions": sorted(project.actions),
         "triggers": sorted(project.triggers),
-        "problems": [*problems(project), *model_problems(project, models_of(settings, os.environ))],
+        "problems": [*problems(project), *model_problems(project, models)],
         "diagnostics": [as_json(each) for each in check(project)],
         "runs": None,
         "imported": True,

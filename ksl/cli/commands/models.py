@@ -17,7 +17,7 @@ PATIENCE_S = 3.0  # with one server
 @click.command(cls=Command, name="models")
 @pass_invocation
 def command(invocation: Invocation) -> None:
-    """Which vendors of models can be asked: who has a key, which servers of the project answer.
+    """Which vendors of models can be asked: whose key is set, and where; which servers of the project answer.
 
     A vendor's own servers are not called. Those of [models.providers] are asked for their models.
     """
@@ -29,20 +29,27 @@ def command(invocation: Invocation) -> None:
         (
             each["name"],
             "yes" if each["ready"] else "no",
+            each["key"] or "",
             each["address"] or "",
             each["hint"] or _few(each["models"]),
         )
         for each in answer["vendors"]
     ]
-    emit_table(("VENDOR", "READY", "ADDRESS", ""), rows)
+    emit_table(("VENDOR", "READY", "KEY", "ADDRESS", ""), rows)
     click.echo(f"models.default is {answer['default'] or 'not set'}.", err=True)
 
 
 async def _ask(invocation: Invocation) -> Json:
-    from ksl.runtime.agents import models_of
+    from ksl.runtime.agents import key_given_by, models_of
+    from ksl.runtime.credentials import credentials_of, set_credentials
 
     settings = settings_of(invocation)
-    models = models_of(settings, os.environ)
+    models = models_of(settings, os.environ, set_credentials=set_credentials(settings))
+
+    async def find(name: str) -> str | None:
+        async with credentials_of(settings) as vault:
+            return await key_given_by(vault, name)
+
     shown: list[Json] = []
     for vendor in models.vendors():
         line: Json = {
@@ -50,11 +57,12 @@ async def _ask(invocation: Invocation) -> Json:
             "kind": vendor.kind,
             "address": vendor.address or None,
             "ready": vendor.ready,
+            "key": vendor.key or None,
             "hint": vendor.hint,
             "models": [],
         }
-        if vendor.ready and vendor.address:
-            line |= await _look(vendor.address, models.key(vendor.name))
+        if vendor.ready and vendor.address and vendor.kind == "openai":
+            line |= await _look(vendor.address, await models.key(vendor.name, find))
         shown.append(line)
     return {"default": settings.models.default or None, "vendors": shown}
 
