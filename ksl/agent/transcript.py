@@ -16,10 +16,18 @@ from ksl.records.model_use import NO_USE, ModelUse
 Json = dict[str, Any]
 
 
+class Turn(msgspec.Struct, frozen=True):
+    step: str  # bare
+    use: ModelUse
+    started_at_ms: int
+    finished_at_ms: int
+
+
 class Transcript(msgspec.Struct):
     """`messages` from the newest summary on, or all of them; `is_whole` where there is no summary."""
 
     messages: list[Json] = []
+    turns: list[Turn] = []  # each is two messages, where there is no summary
     is_whole: bool = True
     use: ModelUse = NO_USE
     started: Json | None = None  # the input of the step that opened it
@@ -29,7 +37,7 @@ class Transcript(msgspec.Struct):
 
 def transcript(events: Iterable[Event], step: str, *, summed_up: bool) -> Transcript:
     """Of the agent's step. `summed_up`: as the model sees it, a summary in place of what it sums up."""
-    found = Transcript(messages=[])
+    found = Transcript(messages=[], turns=[])
     prefix = f"{step}/"
     for event in events:
         if event.step == step:
@@ -67,6 +75,9 @@ def _take(found: Transcript, event: Event, inner: str, *, summed_up: bool) -> No
         case "turn", "agent-turn":
             found.messages.append(request(json.loads(event.input or b"{}")["new"]))
             found.messages.append(response(json.loads(event.data or b"{}")["parts"]))
+            use = event.meta.model_use or NO_USE
+            turn = Turn(event.step or "", use, event.meta.started_at_ms, event.meta.finished_at_ms)
+            found.turns.append(turn)
         case "summary", "agent-summary" if summed_up:
             newest = found.messages.pop()
             sum = summary_text(text_of(json.loads(event.data or b"{}")["parts"]))

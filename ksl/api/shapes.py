@@ -68,6 +68,8 @@ class StepShape(BaseModel):
     input: Json
     output: Json
     error: dict[str, Json] | None
+    session_id: str | None = Field(description="Of the agent that it is, or lies below")
+    usage: UseShape | None = Field(description="Of models; an agent's step has that of all below it")
 
 
 class SpanShape(BaseModel):

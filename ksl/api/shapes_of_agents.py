@@ -42,6 +42,12 @@ class SessionLineShape(BaseModel):
     parent: str | None = Field(description="The session of the agent that this one is a tool of")
     run_id: str = Field(description="Of the newest prompt")
     step: str
+    status: str = Field(
+        description="Of the newest prompt: running, waiting, held, completed, failed or cancelled"
+    )
+    prompts: int
+    usage: UseShape
+    started_at: datetime
     prompted_at: datetime
 
 
@@ -50,19 +56,30 @@ class SessionsShape(BaseModel):
     next_cursor: str | None
 
 
+class TurnShape(BaseModel):
+    step: str
+    usage: UseShape
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
 class PromptShape(BaseModel):
     run_id: str
     step: str
     at: datetime
-    status: str = Field(description="running, completed, failed or cancelled")
+    status: str = Field(description="running, waiting, held, completed, failed or cancelled")
     error: dict[str, Json] | None
     usage: UseShape
-    messages: list[dict[str, Json]] = Field(description="`role` is user, assistant, call or result")
+    turns: list[TurnShape]
+    messages: list[dict[str, Json]] = Field(
+        description="`role` is user, assistant, call or result; `turn` the place of its turn in `turns`"
+    )
 
 
 class SessionShape(BaseModel):
     session_id: str
     agent: str
     parent: str | None
+    status: str = Field(description="Of the newest prompt")
     usage: UseShape
     prompts: list[PromptShape]

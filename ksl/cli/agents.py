@@ -14,7 +14,8 @@ from ksl.cli.project import discovered
 from ksl.cli.remote import RemoteClient
 from ksl.cli.stored import StoredReader
 from ksl.log.memory import MemoryStore
-from ksl.views.agents import agents_json, session_json, sessions_json
+from ksl.views.agents import agents_json
+from ksl.views.sessions import session_json, sessions_json
 
 
 class Looking(Protocol):

@@ -31,7 +31,7 @@ class MemoryStore:
         self._tables = _Tables()
         self._batches = 0
         self.credentials = MemoryCredentials()
-        self.sessions = MemorySessions()
+        self.sessions = MemorySessions(lambda run_id: self._tables.histories.get(run_id, ()))
         self.failed: asyncio.Future[KslError] = self._loop.create_future()
 
     def append(self, change: Change) -> None:

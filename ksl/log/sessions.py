@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -11,7 +12,20 @@ from msgspec.structs import replace
 
 from ksl.log.batch import in_transaction
 from ksl.log.connection import LogConnection
+from ksl.log.rows import read_meta
+from ksl.records import Event
+from ksl.records.model_use import NO_USE, ModelUse
 from ksl.records.session import PromptRow
+
+ENDS = ("step_completed", "step_failed", "step_cancelled")
+
+
+class PromptState(msgspec.Struct, frozen=True):
+    """`ended`: the type of the event that ended the agent's step; None while there is none. `use`: by its recorded
+    turns, with those of agents that are its tools."""
+
+    ended: str | None
+    use: ModelUse
 
 
 class SessionTable(Protocol):
@@ -30,6 +44,14 @@ class SessionTable(Protocol):
         self, *, agent: str | None = None, before: int | None = None, limit: int = 100
     ) -> list[PromptRow]:
         """The newest prompt of each session, newest first; `before` an id."""
+        ...
+
+    async def of(self, session_ids: Sequence[str]) -> dict[str, list[PromptRow]]:
+        """Of each of these sessions, oldest first."""
+        ...
+
+    async def states(self, prompts: Sequence[PromptRow]) -> list[PromptState]:
+        """What became of each, without reading what was said."""
         ...
 
 
@@ -63,12 +85,36 @@ class StoredSessions:
         values = (agent, before, limit)
         return await self._ask(lambda connection: _rows(connection.execute(_NEWEST, values)))
 
+    async def of(self, session_ids: Sequence[str]) -> dict[str, list[PromptRow]]:
+        asked = json.dumps(list(session_ids))
+        return _by_session(
+            await self._ask(lambda connection: _rows(connection.execute(_OF_SESSIONS, (asked,))))
+        )
+
+    async def states(self, prompts: Sequence[PromptRow]) -> list[PromptState]:
+        asked = json.dumps([[prompt.run_id, prompt.step] for prompt in prompts])
+
+        def read(connection: sqlite3.Connection) -> list[PromptState]:
+            found: list[list[_Light]] = [list[_Light]() for _ in prompts]
+            for place, type, step, meta in connection.execute(_STATES, (asked,)):
+                known = read_meta(meta)
+                found[int(place)].append(_Light(type, step, None if known is None else known.model_use))
+            return [_state(prompt, events) for prompt, events in zip(prompts, found, strict=True)]
+
+        return await self._ask(read)
+
 
 class MemorySessions:
     """`SessionTable` without a file."""
 
-    def __init__(self) -> None:
-        self._rows: list[PromptRow] = []
+    def __init__(self, events: Callable[[str], Iterable[Event]]) -> None:
+        self._added: list[PromptRow] = []
+        self._events = events  # of a run
+
+    @property
+    def _rows(self) -> list[PromptRow]:
+        """Without those whose runs were deleted."""
+        return [row for row in self._added if self._events(row.run_id)]
 
     async def add(self, prompts: Sequence[PromptRow]) -> list[PromptRow]:
         return [self._add(prompt) for prompt in prompts]
@@ -85,12 +131,27 @@ class MemorySessions:
             :limit
         ]
 
+    async def of(self, session_ids: Sequence[str]) -> dict[str, list[PromptRow]]:
+        return _by_session([row for row in self._rows if row.session_id in session_ids])
+
+    async def states(self, prompts: Sequence[PromptRow]) -> list[PromptState]:
+        return [_state(prompt, self._light(prompt)) for prompt in prompts]
+
+    def _light(self, prompt: PromptRow) -> list[_Light]:
+        return [
+            _Light(event.type, event.step, None if event.meta is None else event.meta.model_use)
+            for event in self._events(prompt.run_id)
+            if event.step is not None
+            and event.type in ENDS
+            and f"{event.step}/".startswith(f"{prompt.step}/")
+        ]
+
     def _add(self, prompt: PromptRow) -> PromptRow:
-        for row in self._rows:
+        for row in self._added:
             if (row.run_id, row.step) == (prompt.run_id, prompt.step):
                 return row
-        row = replace(prompt, id=len(self._rows) + 1)
-        self._rows.append(row)
+        row = replace(prompt, id=len(self._added) + 1)
+        self._added.append(row)
         return row
 
 
@@ -98,6 +159,18 @@ _COLUMNS = "session_id, agent, run_id, step, parent, at_ms"
 _ADD = f"INSERT OR IGNORE INTO session_prompt ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
 _SAME = f"SELECT {_COLUMNS}, id FROM session_prompt WHERE run_id = ? AND step = ?"
 _OF_SESSION = f"SELECT {_COLUMNS}, id FROM session_prompt WHERE session_id = ? ORDER BY id"
+_OF_SESSIONS = f"""
+    SELECT {_COLUMNS}, id FROM session_prompt
+    WHERE session_id IN (SELECT value FROM json_each(?)) ORDER BY id"""
+_STATES = f"""
+    WITH asked (place, run, agent) AS MATERIALIZED (
+        SELECT key, value ->> 0, value ->> 1 FROM json_each(?)
+    )
+    SELECT place, type, step, CAST(meta AS BLOB) FROM asked CROSS JOIN event
+    WHERE run_id = run AND type IN ({", ".join(f"'{type}'" for type in ENDS)}) AND (
+        step = agent OR (instr(meta, '"model_use"') AND substr(step, 1, length(agent) + 1) = agent || '/')
+    )
+    ORDER BY place, seq"""
 _NEWEST = f"""
     SELECT {_COLUMNS}, id FROM session_prompt AS one
     WHERE (?1 IS NULL OR agent = ?1) AND (?2 IS NULL OR id < ?2)
@@ -108,6 +181,32 @@ _NEWEST = f"""
 def _added(connection: sqlite3.Connection, prompt: PromptRow) -> PromptRow:
     connection.execute(_ADD, msgspec.structs.astuple(prompt)[:-1])
     return _rows(connection.execute(_SAME, (prompt.run_id, prompt.step)))[0]
+
+
+class _Light(msgspec.Struct):
+    """As much of an event as a state takes."""
+
+    type: str
+    step: str | None
+    use: ModelUse | None
+
+
+def _state(prompt: PromptRow, events: list[_Light]) -> PromptState:
+    ended: str | None = None
+    use = NO_USE
+    for event in events:
+        if event.step == prompt.step:
+            ended = event.type
+        elif event.type == "step_completed" and event.use is not None:
+            use = use.plus(event.use)
+    return PromptState(ended, use)
+
+
+def _by_session(rows: Iterable[PromptRow]) -> dict[str, list[PromptRow]]:
+    found: dict[str, list[PromptRow]] = {}
+    for row in rows:
+        found.setdefault(row.session_id, []).append(row)
+    return found
 
 
 def _rows(cursor: sqlite3.Cursor) -> list[PromptRow]:

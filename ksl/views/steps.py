@@ -12,7 +12,10 @@ from typing import Any, Literal
 import msgspec
 
 from ksl.records import Event, EventType
+from ksl.records.model_use import ModelUse
 from ksl.records.under_way import UnderWay
+from ksl.views.agent_steps import tell_of_agents
+from ksl.views.model_use import use_json
 from ksl.views.times import rfc3339_or_none
 from ksl.views.values import JsonObject, is_object, value_of
 
@@ -58,6 +61,9 @@ class StepState(msgspec.Struct):
     input: bytes | None = None
     output: bytes | None = None
     error: Any = None
+    own_use: ModelUse | None = None  # of models, by the attempt that succeeded
+    use: ModelUse | None = None  # with that of the steps below, of an agent
+    session_id: str | None = None  # of the agent that it is, or lies below
 
 
 def steps_json(events: Iterable[Event], under_way: Mapping[str, UnderWay] | None = None) -> list[JsonObject]:
@@ -70,6 +76,7 @@ def steps_json(events: Iterable[Event], under_way: Mapping[str, UnderWay] | None
             step.callee, step.input = now.callee, step.input or now.input
             step.attempts = max(step.attempts, now.attempt)
             step.started_at_ms = step.started_at_ms or now.started_at_ms
+    tell_of_agents(steps)
     return [step_json(step) for step in steps.values()]
 
 
@@ -102,6 +109,8 @@ def step_json(step: StepState) -> JsonObject:
         "input": value_of(step.input),
         "output": value_of(step.output),
         "error": step.error,
+        "session_id": step.session_id,
+        "usage": None if (use := step.use or step.own_use) is None else use_json(use),
     }
 
 
@@ -125,6 +134,7 @@ def _apply(step: StepState, event: Event) -> None:
     step.finished_at_ms = (meta.finished_at_ms if meta else 0) or event.at_ms
     if step.status == "succeeded":
         step.output, step.error = event.data, None
+        step.own_use = None if meta is None else meta.model_use
     else:
         step.error = value_of(event.data)
     if step.kind not in ("sleep", "hook"):

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from ksl.api.openapi import body_of, problems
 from ksl.api.requests import answer, envelope, idempotency_key, runtime_of
 from ksl.api.shapes_of_agents import AgentsShape, PromptedShape, SessionShape, SessionsShape
-from ksl.views.agents import PAGE, agent_of, agents_json, session_json, sessions_json
+from ksl.views.agents import agent_of, agents_json
+from ksl.views.sessions import PAGE, session_json, sessions_json
 
 router = APIRouter(tags=["agents"])
 

@@ -9,6 +9,7 @@ import click
 from ksl.cli.agents import looking
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_json, emit_table
+from ksl.views.agent_steps import price
 
 
 @click.command(cls=Command, name="list")
@@ -25,13 +26,17 @@ def command(invocation: Invocation, agent: str | None, limit: int) -> None:
         (
             each["session_id"],
             each["agent"],
+            each["status"],
+            f"{each['usage']['turns']:,}",
+            f"{each['usage']['input_tokens'] + each['usage']['output_tokens']:,}",
+            "" if each["usage"]["usd"] is None else price(each["usage"]["usd"]),
             each["prompted_at"],
             each["run_id"],
-            each["step"].removeprefix("step:"),
         )
         for each in answer["sessions"]
     ]
-    emit_table(("SESSION", "AGENT", "PROMPTED", "RUN", "STEP"), rows, none="No agent was prompted yet.")
+    headings = ("SESSION", "AGENT", "STATUS", "TURNS", "TOKENS", "COST", "PROMPTED", "RUN")
+    emit_table(headings, rows, none="No agent was prompted yet.")
 
 
 async def _ask(invocation: Invocation, agent: str | None, limit: int) -> Json:

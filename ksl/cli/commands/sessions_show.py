@@ -11,6 +11,7 @@ from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, compact, emit_json
 from ksl.cli.speaking import Speaking
 from ksl.cli.words import step_of
+from ksl.views.agent_steps import used
 
 SHOWN = 2_000  # characters of a call's arguments, or of its result
 
@@ -46,7 +47,7 @@ async def _show(invocation: Invocation, session_id: str, *, follow: bool) -> Non
                     if session["prompts"][-1]["status"] != "running":
                         break
         if not invocation.prints_json:
-            transcript.speaking.line(_used(session["usage"]))
+            transcript.speaking.line(used(session["usage"]) or "No turn is recorded yet.")
 
 
 class _Transcript:
@@ -92,9 +93,3 @@ def _line(message: Json) -> str:
             return f"{message['tool']} gave {compact(message['result'], SHOWN)}"
         case role:
             return f"{role}: {message.get('text') or compact(message.get('output'), SHOWN)}"
-
-
-def _used(usage: Json) -> str:
-    cost = "" if usage["usd"] is None else f", ${usage['usd']}"
-    tokens = f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out"
-    return f"{usage['turns']} turns of {usage['model'] or 'no model'}: {tokens}{cost}"

@@ -84,13 +84,19 @@ async def test_a_prompt_is_a_run_and_its_session_tells_what_was_said(
     assert [each["run_id"] for each in shown["prompts"]] == [first["run_id"], second["run_id"]]
     assert shown["prompts"][0]["messages"] == [
         {"role": "user", "text": "What is there?"},
-        {"role": "call", "tool": "look", "id": "call-0-0", "arguments": {"what": "pen"}},
-        {"role": "result", "tool": "look", "id": "call-0-0", "result": "a pen"},
-        {"role": "assistant", "text": "Seen."},
+        {"role": "call", "turn": 0, "tool": "look", "id": "call-0-0", "arguments": {"what": "pen"}},
+        {"role": "result", "turn": 0, "tool": "look", "id": "call-0-0", "result": "a pen"},
+        {"role": "assistant", "turn": 1, "text": "Seen."},
+    ]
+    assert [each["step"] for each in shown["prompts"][0]["turns"]] == [
+        "step:support#0/turn#0",
+        "step:support#0/turn#1",
     ]
     assert shown["usage"]["turns"] == 4
-    listed = (await http.get("/sessions")).json()["sessions"]
-    assert [each["session_id"] for each in listed] == [first["session_id"]]
+    (listed,) = (await http.get("/sessions")).json()["sessions"]
+    assert listed["session_id"] == first["session_id"]
+    assert (listed["status"], listed["prompts"], listed["usage"]) == ("completed", 2, shown["usage"])
+    assert listed["started_at"] == shown["prompts"][0]["at"]
 
 
 async def test_what_is_not_there_is_said(http: httpx.AsyncClient) -> None:

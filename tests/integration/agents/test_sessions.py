@@ -57,6 +57,26 @@ async def test_calls_of_an_earlier_prompt_that_failed_are_answered_for_the_model
     assert second[0].startswith("['request', 'response', 'request', 'request']Go. | It was interrupted")
 
 
+async def test_a_session_goes_on_with_what_retention_left_of_it_and_ends_with_its_last_run(disk: World) -> None:
+    world = disk
+    await world.load(flow(script("kept", [heard])))
+    _, session = (await world.run("w", {"message": "I am Ada."})).output
+    world.clock.pass_ms(60_000)
+    await world.run("w", {"message": "I live in Rome.", "session": session})
+    await world.store.prune(world.clock.ms - 30_000, limit=10)
+
+    third, same = (await world.run("w", {"message": "Who am I?", "session": session})).output
+
+    assert "I live in Rome." in third
+    assert not third.startswith("I am Ada.")
+    assert same == session
+    world.clock.pass_ms(60_000)
+    await world.store.prune(world.clock.ms, limit=10)
+    refused = await world.run("w", {"message": "And now?", "session": session})
+    assert refused.error["code"] == "KSL810"
+    assert "deleted by retention" in refused.error["message"]
+
+
 async def test_one_prompt_at_a_time(world: World) -> None:
     model = script("busy", [{"calls": [{"name": "slow", "args": {"value": "a"}}]}, heard])
     await world.load(flow(model).replace("tools=[echo]", "tools=[slow]"))

@@ -117,7 +117,7 @@ def test_a_session_is_followed_to_the_end_of_its_newest_prompt(tiny: TinyServer)
         "  user: Where?",
         "  assistant: It is on",
         "its way.",
-        "1 turns of local/small: 10 tokens in, 5 out",
+        "1 turn, 10 tokens in, 5 out",
     ]
 
 

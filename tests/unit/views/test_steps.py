@@ -41,6 +41,8 @@ def test_a_step_that_failed_once_and_then_succeeded_has_two_attempts_and_no_erro
             "input": None,
             "output": 7,
             "error": None,
+            "session_id": None,
+            "usage": None,
         }
     ]
 
