@@ -215,8 +215,56 @@ class WorkflowSummaryShape(BaseModel):
     description: str
 
 
+class RecentShape(BaseModel):
+    """Of the runs created in the last 24 hours."""
+
+    runs: int
+    succeeded: int
+    failed: int
+    held: int
+    hours: list[int] = Field(description="Runs by hour, the oldest first")
+
+
+class ProblemOfCodeShape(BaseModel):
+    code: str
+    severity: Literal["error", "warning"]
+    file: str
+    line: int
+    message: str
+    fix: str
+
+
+class WorkflowLineShape(WorkflowSummaryShape):
+    steps: int | None = Field(
+        default=None, description="Step calls in its source; with `figures=true`, as all below"
+    )
+    recent: RecentShape | None = None
+    problems: list[ProblemOfCodeShape] = Field(default=[], description="Rules of the build that it breaks")
+
+
+class LastDrawnShape(BaseModel):
+    slug: str
+    code_version: str
+    canvas: dict[str, Json] = Field(description="As it was for its newest run")
+
+
+class FailureShape(BaseModel):
+    module: str
+    file: str
+    line: int
+    code: str
+    error: str
+    traceback: str
+    workflows: list[LastDrawnShape] = Field(description="That were defined in it")
+
+
 class WorkflowsShape(BaseModel):
-    workflows: list[WorkflowSummaryShape]
+    workflows: list[WorkflowLineShape]
+    since: datetime | None = Field(
+        default=None, description="Which runs `recent` is about; with `figures=true`"
+    )
+    exact: bool | None = Field(default=None, description="False: there are more than the newest 100,000")
+    failures: list[FailureShape] = Field(default=[], description="Modules that did not load")
 
 
 class WorkflowShape(WorkflowSummaryShape):

@@ -31,6 +31,7 @@ from ksl.errors import DuplicateSlug, ImportFailed, MalformedTrigger, UnknownWor
 if TYPE_CHECKING:
     from ksl.build.canvas import Canvas
     from ksl.build.rules.broken import RuleBroken
+    from ksl.build.rules.diagnostic import Diagnostic
     from ksl.define.action import Action
     from ksl.define.credential import Credential
     from ksl.define.workflow import Workflow
@@ -76,6 +77,7 @@ class Project:
     broken: dict[str, RuleBroken] = field(
         default_factory=dict[str, "RuleBroken"]
     )  # workflows that may start no runs: see `rules.enforce`
+    diagnostics: dict[str, list[Diagnostic]] | None = None  # by workflow, once somebody has asked for them
 
     def with_prompts(self) -> None:
         """Its agents can be prompted from outside a workflow from now on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
@@ -17,7 +18,19 @@ from ksl.log.rows import TimerKey, timer_key
 from ksl.log.selection import RETRY_KINDS, matches, retrying_of
 from ksl.log.sessions import MemorySessions
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits, WorkflowSize
-from ksl.records import FINISHED, CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.log.visits import MemoryVisits
+from ksl.records import (
+    FINISHED,
+    Activity,
+    CodeRow,
+    Event,
+    HookRow,
+    Retrying,
+    RunFilter,
+    RunRow,
+    RunStatus,
+    TimerRow,
+)
 
 
 class MemoryStore:
@@ -32,6 +45,7 @@ class MemoryStore:
         self._batches = 0
         self.credentials = MemoryCredentials()
         self.sessions = MemorySessions(lambda run_id: self._tables.histories.get(run_id, ()))
+        self.visits = MemoryVisits(lambda run_id: run_id in self._tables.runs)
         self.failed: asyncio.Future[KslError] = self._loop.create_future()
 
     def append(self, change: Change) -> None:
@@ -155,6 +169,19 @@ class MemoryStore:
         for run in self._tables.runs.values():
             counts[run.status] = counts.get(run.status, 0) + 1
         return counts
+
+    async def activity(self, since_ms: int, *, stretch_ms: int, most: int) -> list[Activity]:
+        late = [run for run in self._tables.runs.values() if run.created_at_ms >= since_ms]
+        late.sort(key=lambda run: run.created_at_ms)
+        counted = Counter(
+            (run.workflow, (run.created_at_ms - since_ms) // stretch_ms, run.status) for run in late[-most:]
+        )
+        return [Activity(*key, runs) for key, runs in counted.items()]
+
+    async def codes_but(self, workflows: Sequence[str]) -> list[CodeRow]:
+        newest = {run.workflow: run.code_version for run in self._tables.runs.values() if run.code_version}
+        codes = (self._tables.codes.get(key) for key in newest.items() if key[0] not in workflows)
+        return [code for code in codes if code is not None]
 
     async def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[Event]:
         later = (event for event in self._tables.histories.get(run_id, ()) if event.seq > after)

@@ -19,7 +19,7 @@ from ksl.log.mishaps import closed, read_mishap
 from ksl.log.pruning import OLD_COUNT
 from ksl.log.selection import RETRIES, retrying_of, where_of
 from ksl.log.store import FeedRow, Page, Waits
-from ksl.records import CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import Activity, CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 T = TypeVar("T")
 
@@ -42,6 +42,15 @@ RUN_BY_KEY = (
 RUNS_IN = f"SELECT id, {rows.RUN_COLUMNS} FROM run WHERE status = ? ORDER BY id"
 RUN_COUNTS = "SELECT status, count(*) FROM run GROUP BY status"
 CODE = f"SELECT {rows.CODE_COLUMNS} FROM code_version WHERE workflow = ? AND code_version = ?"
+CODE_WORKFLOWS = "SELECT DISTINCT workflow FROM code_version"
+CODE_OF_NEWEST = f"""
+    SELECT {rows.CODE_COLUMNS} FROM code_version WHERE workflow = ?1 AND code_version = (
+        SELECT code_version FROM run WHERE workflow = ?1 AND code_version IS NOT NULL ORDER BY id DESC LIMIT 1)"""
+ACTIVITY = """
+    SELECT workflow, max(created_at_ms - ?1, 0) / ?2 AS place, status, count(*)
+    FROM (SELECT workflow, status, created_at_ms FROM run
+          WHERE created_at_ms >= ?1 ORDER BY created_at_ms DESC LIMIT ?3) AS newest
+    GROUP BY workflow, place, status"""
 HOOK = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE token_hash = ?"
 HOOKS = f"SELECT {rows.HOOK_COLUMNS} FROM hook ORDER BY id"
 HOOKS_OPEN = f"SELECT {rows.HOOK_COLUMNS} FROM hook WHERE status = 'open' ORDER BY id"
@@ -116,6 +125,18 @@ class Reader:
 
     async def run_counts(self) -> dict[RunStatus, int]:
         return {RunStatus(status): count for status, count in await self._all(RUN_COUNTS)}
+
+    async def activity(self, since_ms: int, *, stretch_ms: int, most: int) -> list[Activity]:
+        found = await self._all(ACTIVITY, (since_ms, stretch_ms, most))
+        return [Activity(workflow, place, RunStatus(status), runs) for workflow, place, status, runs in found]
+
+    async def codes_but(self, workflows: Sequence[str]) -> list[CodeRow]:
+        def read(connection: sqlite3.Connection) -> list[CodeRow]:
+            known = [name for (name,) in fetch(connection, CODE_WORKFLOWS, ())]
+            gone = [name for name in known if name not in workflows]
+            return [CodeRow(*row) for name in gone for row in fetch(connection, CODE_OF_NEWEST, (name,))]
+
+        return await self.ask(read)
 
     async def events(self, run_id: str, *, after: int, limit: int | None) -> list[Event]:
         def read(connection: sqlite3.Connection) -> list[Event]:

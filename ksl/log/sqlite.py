@@ -20,8 +20,9 @@ from ksl.log.sessions import StoredSessions
 from ksl.log.store import Change, FeedRow, Page, Pruned, StoreSize, StoreStats, Waits
 from ksl.log.suspects import acquit, mark_closed
 from ksl.log.trigger_reader import TriggerReader
+from ksl.log.visits import StoredVisits
 from ksl.log.writer import Writer
-from ksl.records import CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import Activity, CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 
 class SqliteStore:
@@ -41,6 +42,7 @@ class SqliteStore:
         self.triggers = TriggerReader(self._reader, None if writer is None else writer.ask)
         self.credentials = StoredCredentials(self._reader.ask, None if writer is None else writer.ask)
         self.sessions = StoredSessions(self._reader.ask, None if writer is None else writer.ask)
+        self.visits = StoredVisits(self._reader.ask, None if writer is None else writer.ask)
         self._suspects = suspects
         self._closed = False
         # The hot path of the product: the writer's own method, without a call in between.
@@ -138,6 +140,12 @@ class SqliteStore:
 
     async def run_counts(self) -> dict[RunStatus, int]:
         return await self._reader.run_counts()
+
+    async def activity(self, since_ms: int, *, stretch_ms: int, most: int) -> list[Activity]:
+        return await self._reader.activity(since_ms, stretch_ms=stretch_ms, most=most)
+
+    async def codes_but(self, workflows: Sequence[str]) -> list[CodeRow]:
+        return await self._reader.codes_but(workflows)
 
     async def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[Event]:
         return await self._reader.events(run_id, after=after, limit=limit)

@@ -15,12 +15,13 @@ import msgspec
 
 from ksl.errors import KslError
 from ksl.log.trigger_rows import TriggerRows
-from ksl.records import CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
+from ksl.records import Activity, CodeRow, Event, HookRow, Retrying, RunFilter, RunRow, RunStatus, TimerRow
 
 if TYPE_CHECKING:
     from ksl.log.credentials import CredentialTables
     from ksl.log.sessions import SessionTable
     from ksl.log.trigger_log import TriggerLog
+    from ksl.log.visits import VisitTable
 
 T = TypeVar("T")
 
@@ -147,6 +148,11 @@ class Store(Protocol):
         """Which prompts agents' sessions consist of."""
         ...
 
+    @property
+    def visits(self) -> VisitTable:
+        """Who used the links of hooks."""
+        ...
+
     def append(self, change: Change, /) -> None:
         """Queues the change; returns at once. Must be called on the host loop's thread."""
         ...
@@ -191,6 +197,14 @@ class Store(Protocol):
         ...
 
     async def run_counts(self) -> dict[RunStatus, int]: ...
+
+    async def activity(self, since_ms: int, *, stretch_ms: int, most: int) -> list[Activity]:
+        """Of the runs created since, by stretches of that length: the newest `most` of them, in no order."""
+        ...
+
+    async def codes_but(self, workflows: Sequence[str]) -> list[CodeRow]:
+        """Of every workflow that had runs and is none of these, the code that its newest run was started with."""
+        ...
 
     async def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[Event]:
         """Ascending `seq`, those above `after`. Values kept aside are put back in place."""

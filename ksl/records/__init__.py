@@ -3,6 +3,7 @@
 **Invariant:** everything here is data. Nothing reads a clock, a disk or the network.
 """
 
+from ksl.records.activity import Activity
 from ksl.records.code import CodeRow
 from ksl.records.credential import (
     CredentialChange,
@@ -34,6 +35,7 @@ __all__ = [
     "EVENT_TYPES",
     "FINISHED",
     "STATUS_LABELS",
+    "Activity",
     "CodeRow",
     "CredentialChange",
     "CredentialPlace",

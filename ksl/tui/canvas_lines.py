@@ -31,11 +31,12 @@ class CanvasLines(Lines):
             return self._places[self._at].id if self._at < len(self._places) else None
         return super().key
 
-    def draw(self, shown: Json, look: Look) -> None:
+    def draw(self, shown: Json, look: Look, *, faint: bool = False) -> None:
+        """`faint`: of code that is not the code at hand."""
         states = _states(shown)
         before = self.key
         self._places = ()
-        if self.boxed:
+        if self.boxed and not faint:
             boxes = drawn_boxes(shown, ascii=look.ascii)
             self.fits = boxes.width <= max(self.size.width - 2, 0)
             if self.fits:
@@ -46,7 +47,7 @@ class CanvasLines(Lines):
         def paint(place: int, _width: int) -> Text:
             each = drawn[place]
             state = states.get(each.id or "", "pending" if each.id and states else "")
-            return Text(safe.line(each.text), words.COLOURS.get(state, ""))
+            return Text(safe.line(each.text), "dim" if faint else words.COLOURS.get(state, ""))
 
         wide = max((len(each.text) for each in drawn), default=0) + 1
         self.show([each.id for each in drawn], paint, wide=wide)

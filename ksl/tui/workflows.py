@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
@@ -15,11 +17,14 @@ from textual.widget import Widget
 from ksl.tui import safe
 from ksl.tui.acting import start_a_run
 from ksl.tui.canvas_lines import CanvasLines, node_lines
-from ksl.tui.client import Json, Refused, part
+from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.editor import edit
 from ksl.tui.frame import Framed, Line
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
+from ksl.tui.workflow_lines import WorkflowRow, figures, painted, rows_of
+
+REFRESH_S = 2.0  # while runs change, their figures are asked for this often at most
 
 
 class WorkflowsScreen(Framed):
@@ -36,12 +41,13 @@ class WorkflowsScreen(Framed):
 
     def __init__(self) -> None:
         super().__init__()
-        self.workflows: list[Json] = []
+        self.rows: list[WorkflowRow] = []
         self.canvas: Json | None = None
         self.source: list[str] = []
         self.nodes: dict[str, tuple[str, int]] = {}
         self._shown: str | None = None
         self._with_source = False  # in place of the canvas, where only one has room
+        self._wake = asyncio.Event()
 
     def body(self) -> Iterator[Widget]:
         with Horizontal(id="workflows-body"):
@@ -49,6 +55,7 @@ class WorkflowsScreen(Framed):
                 yield Lines(id="workflows")
             with Vertical(classes="pane", id="drawn-pane"):
                 yield Line(id="description", classes="dim")
+                yield Line(id="figures")
                 yield CanvasLines(id="drawn")
             with Vertical(classes="pane", id="source-pane"):
                 yield Lines(id="source")
@@ -57,9 +64,11 @@ class WorkflowsScreen(Framed):
         super().on_mount()
         self.query_one("#workflows-pane").border_title = "workflows"
         self.query_one("#workflows").focus()
+        self.run_worker(self._refreshing(), group="refreshing")
 
     def resized(self) -> None:
         super().resized()
+        self.set_class(self.ksl.size.width >= 170, "wide")
         self._show_panes()
         if self.canvas is not None:
             self.call_after_refresh(self._draw)
@@ -78,27 +87,63 @@ class WorkflowsScreen(Framed):
         self._show_panes()
 
     @property
+    def workflows(self) -> list[Json]:
+        return [row.shown for row in self.rows if row.failure is None]
+
+    @property
+    def chosen(self) -> WorkflowRow | None:
+        key = self.query_one("#workflows", Lines).key
+        return next((row for row in self.rows if row.key == key), None)
+
+    @property
     def slug(self) -> str | None:
-        return self.query_one("#workflows", Lines).key
+        """Of the chosen workflow, where it loaded."""
+        row = self.chosen
+        return None if row is None or row.failure is not None else row.key
 
     async def load(self) -> None:
+        await self._load_rows()
+        self._shown = None
+        await self._load_canvas(self.query_one("#workflows", Lines).key)
+
+    async def _load_rows(self) -> None:
         assert self.client is not None
-        self.workflows = (await self.client.get("/workflows"))["workflows"]
+        self.rows = rows_of(await self.client.get("/workflows", figures="true"))
         lines = self.query_one("#workflows", Lines)
-        if not self.workflows:
+        if not self.rows:
             told = "No workflows yet: they belong in the folder workflows/."
             lines.show([None], lambda _place, _width: Text(told))
-            return
-        lines.show([each["slug"] for each in self.workflows], partial(self._paint, self.workflows))
-        self._shown = None
-        await self._load_canvas(lines.key)
+        else:
+            lines.show([row.key for row in self.rows], partial(self._paint, self.rows))
+        self._show_figures()
 
     def changes(self, changes: list[Change]) -> None:
         if not changes and not self.ksl.link.read_only:
             self.reload()  # a server that is back may have other code
+        else:
+            self._wake.set()
 
-    def _paint(self, workflows: list[Json], place: int, width: int) -> Text:
-        return Text(f" {safe.line(workflows[place]['slug'], max(width - 1, 1))}")
+    async def _refreshing(self) -> None:
+        """The figures, while runs come and end. What is drawn stays: code changes with the server alone."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self.client is not None:
+                with suppress(
+                    Lost, Refused
+                ):  # the link notices, and everything is asked again when it is back
+                    await self._load_rows()
+            await asyncio.sleep(REFRESH_S)
+
+    def _paint(self, rows: list[WorkflowRow], place: int, width: int) -> Text:
+        return painted(rows[place], width, self.ksl.look)
+
+    def _show_figures(self) -> None:
+        row = self.chosen
+        line = self.query_one("#figures", Line)
+        line.display = row is not None and row.failure is None
+        if row is not None and row.failure is None:
+            line.show(figures(row, self.ksl.look), wraps=True)
 
     @on(Lines.Moved, "#workflows")
     def _moved(self, event: Lines.Moved) -> None:
@@ -113,16 +158,40 @@ class WorkflowsScreen(Framed):
     async def _load_canvas(self, slug: str | None) -> None:
         if slug is None or self.client is None or slug == self._shown:
             return
+        row = self.chosen
+        if row is not None and row.failure is not None:
+            self._show_failure(row, row.failure)
+            return
         at = f"/workflows/{part(slug)}"
         self.canvas = await self.client.get(f"{at}/canvas")
         self.nodes = node_lines(self.canvas)
         self.source = [*safe.lines(await self.client.text(f"{at}/source"))]
         self._shown = slug
-        workflow = next(each for each in self.workflows if each["slug"] == slug)
-        self.query_one("#description", Line).show(safe.line(workflow["description"] or "", 300))
+        shown = next((each["description"] for each in self.workflows if each["slug"] == slug), "")
+        self.query_one("#description", Line).show(safe.line(shown or "", 300))
         self.query_one("#drawn-pane").border_title = safe.line(slug, 60)
+        self._show_figures()
         self.query_one("#source-pane").border_title = safe.line(self.canvas["file"], 80).replace("[", "(")
         self._draw()
+
+    def _show_failure(self, row: WorkflowRow, failure: Json) -> None:
+        """The traceback in the place of the source, beside the canvas that was drawn last."""
+        self._shown, self.canvas, self.nodes = row.key, None, {}
+        self._show_figures()
+        drawn, version = self.query_one("#drawn", CanvasLines), ""
+        if row.drawn is not None:
+            drawn.draw(row.drawn, self.ksl.look, faint=True)
+            version = ": as it was drawn last"
+        else:
+            drawn.tell("No workflow of this module was run before, so there is no canvas of it.")
+        self.query_one("#drawn-pane").border_title = safe.line(f"{row.name}{version}", 60).replace("[", "(")
+        self.query_one("#description", Line).show("It cannot be imported, and starts no runs.")
+        self.query_one("#source-pane").border_title = safe.line(f"{failure['file']}:{failure['line']}", 80)
+        told = [*safe.lines(failure["traceback"] or failure["error"])]
+        wide = max(map(len, told), default=0) + 1
+        self.query_one("#source", Lines).show(
+            [str(place + 1) for place in range(len(told))], lambda place, _width: Text(told[place]), wide=wide
+        )
 
     def _draw(self) -> None:
         if self.canvas is None:
@@ -185,15 +254,19 @@ class WorkflowsScreen(Framed):
     def action_new(self) -> None:
         if self.slug is not None:
             start_a_run(self, self.slug)
+        elif self.chosen is not None:
+            self.say("It cannot be imported, so it starts no runs.", wrong=True)
 
     def action_edit(self) -> None:
-        if self.canvas is not None:
+        if (row := self.chosen) is not None and row.failure is not None:
+            edit(self, row.failure["file"], row.failure["line"])
+        elif self.canvas is not None:
             key = self.query_one("#source", Lines).key
             edit(self, self.canvas["file"], int(key) if key else self.canvas["at"]["line"])
 
     def action_copy(self) -> None:
-        if self.slug is not None:
-            self.copy(self.slug)
+        if (row := self.chosen) is not None:
+            self.copy(row.name)
 
     def action_browse(self) -> None:
         if self.slug is not None:

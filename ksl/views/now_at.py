@@ -1,4 +1,4 @@
-"""Where a run stands, in a few words: what it waits for, tries again, is doing or failed with. One text for all lists."""
+"""Where a run stands, in a few words: what it waits for, tries again, is doing or failed with."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from ksl.records import FINISHED, RunRow
 from ksl.views.canvas import canvas_json, run_canvas_json
 from ksl.views.drawings import drawn
 from ksl.views.runs import run_json
+from ksl.views.workflow_figures import workflow_figures_json
 from ksl.views.workflows import source_text, workflow_json, workflows_json
 
 if TYPE_CHECKING:
@@ -30,9 +31,16 @@ WAIT_MAX_S = 3600.0
 _PICTURE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
-@router.get("/workflows", response_model=WorkflowsShape, responses=problems())
-async def list_workflows(request: Request) -> Response:
-    return answer(workflows_json(runtime_of(request).project))
+@router.get("/workflows", response_model=WorkflowsShape, responses=problems(400))
+async def list_workflows(
+    request: Request,
+    figures: Annotated[bool, Query(description="With the runs of 24 hours, and what is wrong")] = False,
+) -> Response:
+    runtime = runtime_of(request)
+    if not figures:
+        return answer(workflows_json(runtime.project))
+    now_ms = runtime.engine.clock.now_ms()
+    return answer(await workflow_figures_json(runtime.store, runtime.project, now_ms=now_ms))
 
 
 @router.get("/workflows/{slug}", response_model=WorkflowShape, responses=problems(404))

@@ -40,6 +40,14 @@ def enforce(project: Project) -> list[Diagnostic]:
     return errors
 
 
+def diagnostics_of(project: Project) -> dict[str, list[Diagnostic]]:
+    """Errors and warnings by workflow, those without any left out. Reads every file when it is first asked."""
+    if project.diagnostics is None:
+        told = [each for each in check(project) if each.severity != "information"]
+        project.diagnostics = _by_workflow(project, told)
+    return project.diagnostics
+
+
 def _by_workflow(project: Project, errors: list[Diagnostic]) -> dict[str, list[Diagnostic]]:
     if not errors:
         return {}
