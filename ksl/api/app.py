@@ -86,6 +86,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         app.include_router(group.router)
     for group in (door, ui_runs, ui_run, ui_workflows, ui_hooks, ui_triggers, ui_system):
         app.include_router(group.pages)
+    app.include_router(door.rest)
     publish(app)
     app.add_exception_handler(KslError, ksl_error)
     app.add_exception_handler(HTTPException, http_error)

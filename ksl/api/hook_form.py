@@ -22,7 +22,7 @@ from ksl.api.hook_page import (
     question_page,
 )
 from ksl.api.requests import runtime_of, visits_of
-from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, UnknownHook
+from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, KslError, UnknownHook
 from ksl.log.store import Store
 from ksl.records import HookRow
 from ksl.views.form_fields import fields_of, payload_of, placed, text_of
@@ -48,10 +48,21 @@ def query_of(request: Request) -> Pairs:
     return _pairs(request.url.query)
 
 
-def unknown_page() -> Response:
-    return message_page(
-        404, "Nothing waits here", "This link is unknown. Check that it was copied whole, or ask who sent it."
-    )
+def failed_page(error: KslError, status: int) -> Response:
+    """Whoever has a link need not know of the server's disks and settings."""
+    if isinstance(error, UnknownHook):
+        return message_page(
+            404,
+            "Nothing waits here",
+            "This link is unknown. Check that it was copied whole, or ask who sent it.",
+        )
+    if status >= 500:
+        return message_page(
+            status,
+            "Please try again later",
+            "The server cannot take answers at the moment. Nothing was recorded.",
+        )
+    return message_page(status, "This did not work", error.message)
 
 
 async def outcome_page(store: Store, hook: HookRow, *, conflict: bool = False, notice: str = "") -> Response:
@@ -119,10 +130,7 @@ async def submitted(request: Request, token: str) -> Response:
     """Takes the form. The same answer sent twice (a double click) is fine; another one changes nothing."""
     runtime = runtime_of(request)
     pairs = _pairs((await request.body()).decode(errors="replace"))
-    try:
-        hook = await runtime.hook(token)
-    except UnknownHook:
-        return unknown_page()
+    hook = await runtime.hook(token)
     proof = FormProof(runtime.token)
     cookie = request.cookies.get(COOKIE, "")
     if not proof.holds(token, cookie=cookie, proof=_only(pairs, PROOF), now_s=time.time()):

@@ -7,30 +7,52 @@ form costs them nothing and answers nothing. HEAD and OPTIONS never answer.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ksl.api.hook_form import (
     accepts_html,
     announces_prefetch,
+    failed_page,
     outcome_page,
     query_of,
     question,
     submitted,
-    unknown_page,
 )
 from ksl.api.openapi import body_of, problems
+from ksl.api.problems import status_of
 from ksl.api.requests import FORM, answer, envelope, json_body, media_type, runtime_of, visits_of
 from ksl.api.shapes import LinkAnsweredShape
-from ksl.errors import HookAnswered, HookClosed, InvalidInput, UnknownHook
+from ksl.errors import HookAnswered, HookClosed, InvalidInput, KslError
 from ksl.records import HookRow
 from ksl.views.form_fields import payload_of
 from ksl.views.times import rfc3339_or_none
 from ksl.views.values import encode, value_of
 
-router = APIRouter(tags=["hook links"])
+
+class _LinkRoute(APIRoute):
+    """Errors as pages, for people."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        answer = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except KslError as error:
+                if not accepts_html(request):
+                    raise
+                return failed_page(error, status_of(error))
+
+        return answered
+
+
+router = APIRouter(tags=["hook links"], route_class=_LinkRoute)
 
 _RESPONSES = problems(400, 404, 409, 410, 413, 415, 422, 503, public=True)
 
@@ -39,12 +61,7 @@ _RESPONSES = problems(400, 404, 409, 410, 413, 415, 422, 503, public=True)
 async def open_link(request: Request, token: str) -> Response:
     """The page with the question, or, for clients that are no browsers, the answer in the query string."""
     runtime = runtime_of(request)
-    try:
-        hook = await runtime.hook(token)
-    except UnknownHook:
-        if accepts_html(request):
-            return unknown_page()
-        raise
+    hook = await runtime.hook(token)
     visits_of(request).note(request, hook, "link opened")
     page_wanted = accepts_html(request) or announces_prefetch(request)
     if hook.get == "confirm" or (hook.get != "resume" and page_wanted):

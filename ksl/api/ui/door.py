@@ -36,6 +36,7 @@ from ksl.views.times import rfc3339
 
 router = APIRouter(tags=["console"])
 pages = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+rest = APIRouter(include_in_schema=False, route_class=ConsoleRoute)  # after all others
 
 
 @router.post("/login-links", status_code=201, response_model=LoginLinkShape, responses=problems())
@@ -110,6 +111,11 @@ async def go_in(request: Request) -> Response:
 @pages.get("/ui/")
 async def go_home(request: Request) -> Response:
     return found(request, "runs")
+
+
+@rest.get("/ui/{path:path}")
+async def say_that_nothing_is_there(path: str) -> Response:
+    raise NotFound("The console has no such page.")
 
 
 def _let_in(request: Request, answered: Response) -> None:

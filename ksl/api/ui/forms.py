@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ksl.api.problems import status_of
+from ksl.api.requests import FORM, media_type
 from ksl.api.ui.pages import PROOF, form_of, logins_of, only, refused, session_of
-from ksl.errors import InvalidInput, KslError, OriginRefused
+from ksl.errors import BadMediaType, BadRequest, InvalidInput, KslError, OriginRefused
 from ksl.views.form_fields import Field, fields_of, placed
 from ksl.views.values import JsonObject
 
@@ -43,9 +45,13 @@ def answers_in(pairs: Pairs) -> Pairs:
 
 
 async def own_form(request: Request) -> None:
-    """In front of every address of the console that changes something. Errors: OriginRefused."""
+    """In front of every address of the console that changes something. Errors: BadMediaType, OriginRefused."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
+    if media_type(request) != FORM:
+        raise BadMediaType(
+            "This address of the console takes a form, and the body does not say that it is one. Nothing was done."
+        )
     proof = only(await form_of(request), PROOF)
     if not logins_of(request).is_own_form(session_of(request), proof):
         raise OriginRefused(
@@ -63,9 +69,13 @@ class ConsoleRoute(APIRoute):
         async def answered(request: Request) -> Response:
             try:
                 return await answer(request)
-            except KslError as error:
+            except (KslError, RequestValidationError) as error:
                 if "text/html" not in request.headers.get("accept", ""):
                     raise
+                if isinstance(error, RequestValidationError):
+                    error = BadRequest(
+                        "A part of this address is missing, or has a value that cannot be used."
+                    )
                 return await refused(request, error, status_of(error))
 
         return answered

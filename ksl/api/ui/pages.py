@@ -95,6 +95,9 @@ def login_form(root: str, wanted: str, *, status: int, notice: str = "") -> Resp
 
 
 async def refused(request: Request, error: KslError, status: int) -> Response:
+    # Some addresses answer strangers, who are told nothing of the project.
+    if not logins_of(request).holds(session_of(request), time.time()):
+        return login_form(root_of(request.url.path), "", status=status, notice=error.message)
     return await page(request, "refused", status=status, error=error, state=status)
 
 

@@ -23,7 +23,15 @@ pages = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 
 LINES = 200
 _EVERY_S = 1.0
-_NAMED = ("at", "level", "message", "traceback", "run_id", "workflow", "logger")  # have a place of their own in a line
+_NAMED = (
+    "at",
+    "level",
+    "message",
+    "traceback",
+    "run_id",
+    "workflow",
+    "logger",
+)  # have a place of their own in a line
 
 
 @pages.get("/ui/system")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -151,7 +152,7 @@ async def test_a_form_without_the_proof_of_its_session_changes_nothing(
     async with visiting(served) as other:
         theirs = proof_in(await other.get("runs"))
     assert (await visitor.send("workflows/nothing", proof=theirs)).status_code == 403
-    with_token = await served.client.post("/ui/workflows/nothing", data={})
+    with_token = await served.client.post("/ui/workflows/nothing", data={"ksl:proof": ""})
     assert (with_token.status_code, with_token.json()["code"]) == (403, "KSL602")
     assert (await served.client.get("/runs")).json()["runs"] == []
 
@@ -168,6 +169,104 @@ async def test_no_address_of_the_console_takes_a_form_without_the_proof(
     for path in taking:
         refused = await visitor.send(re.sub(r"\{[a-z_]+\}", "healthz", path) + "?step=x", proof="")
         assert (refused.status_code, "KSL602" in refused.text) == (403, True), path
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/plain", "application/json", None])
+async def test_the_console_takes_nothing_for_a_form_that_does_not_say_so(
+    served: Served, visitor: Visitor, kind: str | None
+) -> None:
+    content = urlencode({"ksl:proof": proof_in(await visitor.get("system"))})
+    headers = {} if kind is None else {"Content-Type": kind}
+    refused = await visitor.client.post("/ui/workflows/nothing", content=content, headers=headers)
+    assert (refused.status_code, "KSL608" in refused.text) == (415, True)
+    assert (await served.client.get("/runs")).json()["runs"] == []
+
+
+@pytest.mark.parametrize("number", [1_001, 100_000])
+async def test_a_form_of_very_many_names_is_refused_everywhere(
+    served: Served, visitor: Visitor, number: int
+) -> None:
+    content = "&".join(f"a{each}" for each in range(number))
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **BROWSER}
+    _, link = await served.asked("approval", {})
+    for client, path in (
+        (visitor.client, "/ui/workflows/nothing"),
+        (served.stranger, "/ui/login"),
+        (served.stranger, link),
+    ):
+        page = await client.post(path, content=content, headers=headers)
+        assert (page.status_code, "text/html" in page.headers["content-type"]) == (400, True), path
+
+
+async def test_a_form_larger_than_the_limit_is_refused_unread(served: Served, visitor: Visitor) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in ("workflows/nothing", "login"):
+        page = await visitor.client.post(f"/ui/{path}", content="a=" + "x" * (10 << 20), headers=headers)
+        assert (page.status_code, page.json()["code"]) == (413, "KSL603")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//ui/runs",
+        "/ui//runs",
+        "/ui/./runs",
+        "/ui/../runs",
+        "/ui/%2e%2e/runs",
+        "/ui/assets/../../runs",
+        "/ui/assets/%2e%2e%2f%2e%2e%2fruns",
+        "/ui/assets/..%2fui%2fpages.py",
+        "/ui/login/x%2f..%2f..%2fruns",
+        "/ui/runs;x",
+        "/UI/runs",
+        "/healthz/../ui/runs",
+        "/hooks/%2e%2e/ui/runs",
+        "/hooks/x%2f..%2f..%2fui/runs",
+    ],
+)
+async def test_no_way_of_writing_an_address_leads_past_the_door(
+    served: Served, visitor: Visitor, path: str
+) -> None:
+    """Written as it is: clients tidy addresses up before they send them."""
+    for cookies in ("", "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())):
+        status, headers, text = await sent_as_is(served, path, cookies)
+        assert status in (401, 404), (path, status)
+        assert {"content-security-policy", "x-frame-options", "cache-control"} <= headers
+        assert "def " not in text
+
+
+async def sent_as_is(served: Served, path: str, cookies: str) -> tuple[int, set[str], str]:
+    host = served.url.removeprefix("http://")
+    name, _, port = host.partition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Accept: text/html", "Connection: close"]
+    writer.write("\r\n".join([*lines, f"Cookie: {cookies}", "", ""]).encode())
+    head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.close()
+    first, *rest = head.split("\r\n")
+    return int(first.split(" ")[1]), {line.partition(":")[0].lower() for line in rest}, body
+
+
+async def test_a_stranger_is_told_nothing_of_the_project(served: Served) -> None:
+    await served.asked("approval", {})
+    name = served.runtime.folder.name
+    for method, path in (
+        ("GET", "/ui/assets/nope"),
+        ("GET", "/ui/nope"),
+        ("GET", "/ui/login/x"),
+        ("POST", "/ui/login"),
+        ("POST", "/ui/runs/x/cancel"),
+    ):
+        page = await served.stranger.request(method, path, headers=BROWSER)
+        assert page.status_code in (401, 404, 415), path
+        assert name not in page.text, path
+        assert "waiting" not in page.text, path
+
+
+async def test_a_page_that_is_not_there_is_a_page(visitor: Visitor) -> None:
+    for path in ("nope", "runs/x/y/z", "hooks/run_1"):
+        page = await visitor.get(path)
+        assert (page.status_code, "text/html" in page.headers["content-type"]) in ((404, True), (400, True))
 
 
 async def test_every_form_of_a_page_carries_the_proof(served: Served, visitor: Visitor) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from ksl.api.link_visits import NOTED_MAX
+from ksl.errors import StoreFull
 
 from tests.integration.api.serving import Served, serving
 
@@ -351,6 +352,24 @@ async def test_an_unknown_link_has_a_page_for_people(served: Served) -> None:
     page = await served.stranger.get("/hooks/x", headers=BROWSER)
     assert page.status_code == 404
     assert "Nothing waits here" in text_in(page)
+
+
+async def test_a_person_whose_answer_cannot_be_stored_is_told_so_and_nothing_of_the_server(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, link = await served.asked("approval", {})
+    page = await served.stranger.get(link, headers=BROWSER)
+    sent = {"ksl:proof": proof_in(page), "ksl:decision": "answer", "approved": "true"}
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreFull("the disk that holds /home/ada/.ksl is full. Free some space.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(served.runtime, "resume", full)
+        failed = await served.stranger.post(link, data=sent, headers=FORM)
+        assert (failed.status_code, "Nothing was recorded" in text_in(failed)) == (503, True)
+        assert "/home/ada" not in failed.text
+    assert (await served.stranger.post(link, data=sent, headers=FORM)).status_code == 200
 
 
 async def test_a_link_outlives_the_server(folder: Path) -> None:
