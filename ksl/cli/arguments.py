@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,26 @@ class JsonSource(click.ParamType[Any]):
             except OSError as error:
                 self.fail(f"cannot read {text[1:]}: {error.strerror}", param, ctx)
         # Bytes that are not UTF-8 reach us as lone surrogates. Back to what was typed, as HTTP gets it.
-        return text.encode("utf-8", "surrogateescape")
+        typed = text.encode("utf-8", "surrogateescape")
+        if '"' not in text and not _is_json(typed):
+            click.echo(_UNQUOTED, err=True)
+        return typed
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 JSON_SOURCE = JsonSource()
+
+_UNQUOTED = (
+    "No double quotes arrived, and JSON has them around names and texts. A shell takes them away unless single quotes "
+    'stand around the whole: \'{"name": "Ada"}\'.'
+)
 
 WAIT_FOR = click.option(
     "--wait-for",

@@ -204,8 +204,9 @@ class ArgumentsCodec:
         return {**self._codec.schema(), "title": f"{self.where} input"}
 
 
-def invalid(error: ValueError, *, what: str) -> InvalidInput:
-    """What pydantic's ValidationError says, for people. Another ValueError is raised again."""
+def invalid(error: ValueError, *, what: str, state: str = "") -> InvalidInput:
+    """What pydantic's ValidationError says, for people, and what state things are in. Another ValueError is
+    raised again."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
@@ -215,7 +216,8 @@ def invalid(error: ValueError, *, what: str) -> InvalidInput:
     ]
     lines = "; ".join(f"{where_of(item['loc'])}: {item['msg']}" for item in errors[:5])
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return InvalidInput(f"{what} does not fit its schema: {lines}{more}", errors)
+    state = f". {state}" if state else ""
+    return InvalidInput(f"{what} does not fit its schema: {lines}{more}{state}", errors)
 
 
 def where_of(loc: list[Any]) -> str:

@@ -110,5 +110,6 @@ def validated(workflow: Any, text: bytes) -> bytes:
     try:
         value = workflow.input.decode(text)
     except ValueError as error:
-        raise invalid(error, what=f"the input of workflow {workflow.slug}") from None
+        what = f"the input of workflow {workflow.slug}"
+        raise invalid(error, what=what, state="No run was created.") from None
     return workflow.input.dump(value, "input")

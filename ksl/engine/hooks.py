@@ -79,7 +79,8 @@ class HookState:
         try:
             value = self._codec.decode(payload)
         except ValidationError as error:
-            raise invalid(error, what=f"the payload for hook {self.step}") from None
+            what = f"the payload for hook {self.step}"
+            raise invalid(error, what=what, state="The hook waits on.") from None
         return self._codec.dump(value, root="payload")
 
     def answered(self, type: str, *, at_ms: int, by: str) -> HookRow:

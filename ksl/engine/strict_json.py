@@ -10,6 +10,7 @@ import msgspec
 from ksl.errors import BadJson
 
 DEPTH_MAX = 200
+_STATE = "Nothing was stored."  # all of this is looked at first
 
 
 def check(text: bytes, *, what: str) -> None:
@@ -22,24 +23,27 @@ def check(text: bytes, *, what: str) -> None:
     except (ValueError, RecursionError):
         pass  # msgspec is as strict; what is wrong is said below
     if text.startswith(b"\xef\xbb\xbf"):
-        raise BadJson(f"{what} starts with a byte-order mark, which JSON does not have. Send plain UTF-8.")
+        raise BadJson(
+            f"{what} starts with a byte-order mark, which JSON does not have. Send plain UTF-8. {_STATE}"
+        )
     _check_depth(text, what=what)
     try:
         _strict.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise BadJson(f"{what} is not UTF-8: byte {error.start} cannot be read.") from None
+        raise BadJson(f"{what} is not UTF-8: byte {error.start} cannot be read. {_STATE}") from None
     except _Constant as constant:
         raise BadJson(
-            f"{what} holds {constant}, which JSON does not have. Use null, a string or a number."
+            f"{what} holds {constant}, which JSON does not have. Use null, a string or a number. {_STATE}"
         ) from None
     except ValueError as error:
-        raise BadJson(f"{what} is not JSON: {error}.") from None
+        raise BadJson(f"{what} is not JSON: {error}. {_STATE}") from None
     if b"\\u" in text or b"\\U" in text:
         try:
             json.dumps(json.loads(text), ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise BadJson(
-                f"{what} holds a lone surrogate (an \\ud800 to \\udfff without its pair), which no text can carry."
+                f"{what} holds a lone surrogate (an \\ud800 to \\udfff without its pair), which no text can carry. "
+                f"{_STATE}"
             ) from None
 
 
@@ -75,4 +79,4 @@ def _check_depth(text: bytes, *, what: str) -> None:
         elif byte in b"]}":
             depth -= 1
     if deepest > DEPTH_MAX:
-        raise BadJson(f"{what} is nested {deepest} deep; at most {DEPTH_MAX} is taken. Flatten it.")
+        raise BadJson(f"{what} is nested {deepest} deep; at most {DEPTH_MAX} is taken. Flatten it. {_STATE}")

@@ -146,9 +146,11 @@ async def _serve(
         def ready(url: str) -> None:
             runtime.announce(url)
             took = format_duration(round(time.monotonic() - began, 2))
-            sources = f", {count(len(project.triggers), 'trigger')}" if project.triggers else ""
+            kinds = [count(len(project.defined), "workflow")]
+            kinds += [count(len(project.agents), "agent")] if project.agents else []
+            kinds += [count(len(project.triggers), "trigger")] if project.triggers else []
             said.tell(
-                f"ksl serves {settings.project.name} at {url}: {count(len(project.workflows), 'workflow')}{sources}, "
+                f"ksl serves {settings.project.name} at {url}: {', '.join(kinds)}, "
                 f"{count(unfinished, 'unfinished run')} recovered, ready in {took}."
             )
 

@@ -110,10 +110,11 @@ def test_a_run_ends_with_its_output_and_exit_0(project: Path):
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (("greeting", "--input", '{"nme":"Ada"}'), 1, "name"),
+        (("greeting", "--input", '{"nme":"Ada"}'), 1, "schema: name: Field required. No run was created."),
         (("greting", "--input", '{"name":"Ada"}'), 2, "greeting"),
         (("greeting", "--input", '{"name":'), 2, "KSL604"),
         (("greeting", "--input", '{"name": NaN}'), 2, "KSL604"),
+        (("greeting", "--input", "{name:Ada}"), 2, "No double quotes arrived, and JSON has them"),
     ],
 )
 def test_what_cannot_start_says_why_and_stores_no_run(

@@ -31,8 +31,9 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_strict_json_is_refused_with_why(name: str) -> None:
     text, says = REFUSED[name]
-    with pytest.raises(BadJson, match=says):
+    with pytest.raises(BadJson, match=says) as refused:
         check(text, what="the input")
+    assert str(refused.value).endswith(" Nothing was stored.")
 
 
 @given(
