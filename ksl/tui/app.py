@@ -23,8 +23,10 @@ from ksl.tui.keys import classes_with_keys, keymap_of, keys_of, own_bindings
 from ksl.tui.keys import shown as shown_key
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change, Doors, Link
+from ksl.tui.palette import Places
 from ksl.tui.run import RunScreen
 from ksl.tui.runs import RunsScreen
+from ksl.tui.session import SessionScreen
 from ksl.tui.server_log import ServerLog
 from ksl.tui.sessions import SessionsScreen
 from ksl.tui.system import SystemScreen
@@ -45,6 +47,7 @@ class KslApp(App[None]):
     TITLE = "ksl"
     CSS_PATH = Path(__file__).with_name("ksl.tcss")
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = App.COMMANDS | {Places}
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         "runs": RunsScreen,
         "hooks": HooksScreen,
@@ -89,7 +92,7 @@ class KslApp(App[None]):
         self.folder = folder
         self.log_of_server = log or ServerLog()
         self.hears_server = log is not None
-        self.link = Link(doors, changed=self._changed, told=self.tell)
+        self.link = Link(doors, changed=self._changed, told=self.tell, heard=self._heard)
         self.counts: dict[str, str] = {}
         self._key_of: dict[str, str] = {}
         self.newest_run: str | None = None  # the one that was last looked at
@@ -181,6 +184,10 @@ class KslApp(App[None]):
             if isinstance(screen, Framed) and screen.alive:
                 screen.changes(changes)
 
+    def _heard(self) -> None:
+        if isinstance(front := self._front, SessionScreen):
+            front.heard()
+
     def _second(self) -> None:
         if (front := self._front) is not None:
             front.second()
@@ -217,7 +224,7 @@ class KslApp(App[None]):
             return
         self.switch_mode(name)
         # a tab leads to its own screen, not to a run that was opened from it
-        while isinstance(self.screen, RunScreen):
+        while isinstance(self.screen, RunScreen | SessionScreen):
             self.pop_screen()
 
     def open_run(self, run_id: str) -> None:
@@ -225,6 +232,12 @@ class KslApp(App[None]):
         if isinstance(self.screen, RunScreen):
             self.pop_screen()
         self.push_screen(RunScreen(run_id))
+
+    def go_to(self, tab: str, key: str) -> None:
+        """To what is called so in the list of a tab."""
+        self.action_tab(tab)
+        if isinstance(self.screen, Framed):
+            self.screen.want(key)
 
     def answer(self, run_id: str) -> None:
         """Goes to the inbox, to what a run waits for."""

@@ -94,6 +94,7 @@ class Framed(Screen[None]):
         super().__init__()
         self._is_composed = False
         self._one_at_a_time = asyncio.Lock()
+        self._wanted: str | None = None  # key of a line that somebody wants to go to
 
     @property
     def alive(self) -> bool:
@@ -148,6 +149,7 @@ class Framed(Screen[None]):
         try:
             async with self._one_at_a_time:
                 await self.load()
+            self._choose_wanted()
         except Lost:
             return  # the link will notice, and everything is asked again when it is back
         except Refused as refused:
@@ -158,6 +160,18 @@ class Framed(Screen[None]):
 
     async def load(self) -> None:
         raise NotImplementedError
+
+    def want(self, key: str) -> None:
+        """Chooses what is called so in the list of this screen, now or when it has been loaded."""
+        self._wanted = key
+        self._choose_wanted()
+
+    def _choose_wanted(self) -> None:
+        for lines in self.query(f"#{self.tab}").results(Lines):
+            if self._wanted is not None and self._wanted in lines.keys:
+                lines.focus()
+                lines.select(self._wanted)
+                self._wanted = None
 
     def changes(self, changes: list[Change]) -> None:
         """Of the last tenth of a second; an empty list means that anything may have changed."""
