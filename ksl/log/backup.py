@@ -171,7 +171,10 @@ def _mishap(error: sqlite3.Error, path: Path) -> KslError:
         return StoreFull(
             f"the disk of {path} has no space for the copy. It was removed; nothing else was changed."
         )
-    return StoreUnopenable(f"{path} could not be written: {error}. It was removed; nothing else was changed.")
+    return StoreUnopenable(
+        f"The database could not be copied to {path}: {error}. The copy was removed; nothing else was changed. "
+        "`ksl doctor` looks at the database."
+    )
 
 
 def _damaged(path: Path, how: str) -> BadBackup:

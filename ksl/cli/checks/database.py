@@ -42,6 +42,10 @@ def database_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding("holder", "ok", f"process {holder.pid}, a command that is at work")
         return
     yield Finding("holder", "ok", "nobody: no server is running")
+    if settings.store.path.exists() and not settings.store.path.is_file():
+        cure = "Move it away, or set another store.path in ksl.toml."
+        yield Finding("database", "fail", f"{settings.store.path} is not a file", cure)
+        return
     if not settings.store.path.exists():
         yield Finding("database", "ok", f"{settings.store.path} is not there yet; the first run makes it")
         return

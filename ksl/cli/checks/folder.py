@@ -22,7 +22,14 @@ CLOCK_SLACK_S = 5.0  # clocks are set by so much in the ordinary course of thing
 
 
 def folder_findings(folder: Path, *, now_s: float | None = None) -> Iterator[Finding]:
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        yield Finding(
+            "folder",
+            "fail",
+            f"{folder} is not a folder",
+            "Move it away, or set another store.path in ksl.toml.",
+        )
+    elif not folder.is_dir():
         yield Finding("folder", "ok", f"{folder} is not there yet; the first run makes it")
     else:
         yield from modes(folder)

@@ -167,6 +167,26 @@ def test_doctor_notices_a_clock_behind_the_newest_event(project: Path):
     assert (done.exit_code, any("later than the clock says" in text for text in warned)) == (0, True)
 
 
+@pytest.mark.parametrize(("store", "found"), [("ksl.db", "is not a file"), ("ksl.db/x", "is not a folder")])
+def test_doctor_says_when_something_else_lies_where_the_data_should(tmp_path: Path, store: str, found: str):
+    (tmp_path / "ksl.toml").write_text(f'[store]\npath = "{store}"\n')
+    if store.endswith("x"):
+        (tmp_path / "ksl.db").touch()
+    else:
+        (tmp_path / "ksl.db").mkdir()
+    done = ksl(tmp_path, "doctor")
+    failed = [each["found"] for each in json.loads(done.stdout)["checks"] if each["level"] == "fail"]
+    assert (done.exit_code, failed) == (1, [f"{tmp_path / 'ksl.db'} {found}"])
+
+
+def test_a_database_that_is_none_is_not_blamed_on_its_copy(project: Path):
+    (project / ".ksl" / "ksl.db").write_bytes(b"no database at all" * 400)
+    done = ksl(project, "backup", str(project / "copy"))
+    assert done.exit_code == 4
+    assert done.stderr.startswith("KSL500 The database could not be copied to ")
+    assert not any("copy" in path.name for path in project.iterdir())
+
+
 def test_doctor_says_when_the_database_is_none(project: Path):
     (project / ".ksl" / "ksl.db").write_bytes(b"no database at all" * 400)
     done = ksl(project, "doctor")
