@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import Literal
-
-from pydantic import BaseModel
 
 from ksl import ActionContext, action
 
 from actions.files import existing_folder, write_whole
 
 Kind = Literal["outage", "security", "bug", "question", "other"]
-
-KEYWORDS: dict[Kind, frozenset[str]] = {
-    "outage": frozenset({"down", "outage", "unreachable", "offline", "nothing", "502", "503"}),
-    "security": frozenset({"leak", "leaked", "password", "breach", "vulnerability", "phishing"}),
-    "bug": frozenset({"bug", "broken", "crash", "crashes", "error", "wrong", "traceback", "fails"}),
-    "question": frozenset({"how", "where", "can", "could", "what", "why", "help"}),
-}
-
-
-class Verdict(BaseModel):
-    kind: Kind
-    certainty: float  # 0 to 1: the share of telling words that speak for this kind
-
-
-@action
-def classify(text: str) -> Verdict:
-    """Counts telling words. A model can take this action's place: the workflow would not change."""
-    words = Counter(_words(text))
-    found: dict[Kind, int] = {
-        kind: sum(words[word] for word in telling) for kind, telling in KEYWORDS.items()
-    }
-    total = sum(found.values())
-    if not total:
-        return Verdict(kind="other", certainty=0.0)
-    kind: Kind = max(found, key=found.__getitem__)
-    return Verdict(kind=kind, certainty=found[kind] / total)
 
 
 @action

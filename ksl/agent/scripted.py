@@ -3,7 +3,9 @@
 A script is a list of turns, in a JSON file of the project (`test/script/agents/support.json`) or given in a test by
 `ksl.testing.script`. Which turn is next follows from the conversation alone, so a run that is taken up again goes on
 where it was. A turn is a text, or an object with `text`, `calls` (`{"name", "args"}`), `output` (the structured answer)
-and `usage` (`{"input_tokens", "output_tokens"}`); in Python it may be a function of the messages that returns one.
+and `usage` (`{"input_tokens", "output_tokens"}`); or a list of such objects, of which the first counts whose
+`if_heard` (a regular expression, in any case of letters) is found in the newest message, one without it in any. In
+Python it may be a function of the messages that returns one.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from ksl.errors import UnknownModel
 from ksl.records.model_use import ModelUse
 
 Json = dict[str, Any]
-Turn = str | Json | Callable[[Sequence[Json]], Any]
+Turn = str | Json | list[Json] | Callable[[Sequence[Json]], Any]
 
 _scripts: dict[str, list[Turn]] = {}  # given by tests, by name
 
@@ -94,9 +96,20 @@ class ScriptModel:
         turn = turns[place]
         if callable(turn):
             turn = turn(question.messages)
+        if isinstance(turn, list):
+            turn = self._case(cast("list[Json]", turn), _heard(question.messages), place)
         if isinstance(turn, str):
             turn = {"text": turn}
         return self._reply(cast("Json", turn), question)
+
+    def _case(self, cases: list[Json], heard: str, place: int) -> Json:
+        for case in cases:
+            if re.search(case.get("if_heard", ""), heard, re.IGNORECASE):
+                return case
+        raise UnknownModel(
+            f"{self._name}: none of the {len(cases)} cases of turn {place + 1} fits what was heard: {heard[:200]!r}. "
+            "Add one, or one without if_heard at the end."
+        )
 
     async def close(self) -> None:
         return None
@@ -221,10 +234,23 @@ def _read(script: str, folder: Path) -> list[Turn]:
         ) from None
     except (OSError, ValueError) as error:
         raise UnknownModel(f"{file} cannot be read as a script of turns: {error}") from None
-    if not isinstance(turns, list) or not all(
-        isinstance(turn, str | dict) for turn in cast("list[Any]", turns)
-    ):
+    if not isinstance(turns, list) or not all(map(_is_turn, cast("list[Any]", turns))):
         raise UnknownModel(
-            f"{file} is not a list of turns. A turn is a text or an object with text, calls or output."
+            f"{file} is not a list of turns. A turn is a text, an object with text, calls or output, or a list of such "
+            "objects, each with if_heard (a regular expression) but perhaps the last."
         )
     return cast("list[Turn]", turns)
+
+
+def _is_turn(turn: Any) -> bool:
+    if not isinstance(turn, list):
+        return isinstance(turn, str | dict)
+    return all(isinstance(case, dict) and _is_pattern(cast("Json", case)) for case in cast("list[Any]", turn))
+
+
+def _is_pattern(case: Json) -> bool:
+    try:
+        re.compile(case.get("if_heard", ""))
+    except (re.error, TypeError):
+        return False
+    return True

@@ -78,4 +78,8 @@ def _copied(event: Event, run_id: str, changes: Mapping[str, bytes]) -> Event:
     if event.type in ("step_completed", "step_failed") and step in changes:
         text = json.dumps(json.loads(changes[step]), separators=(",", ":"), ensure_ascii=False)
         return replace(event, run_id=run_id, type="step_completed", data=text.encode())
-    return replace(event, run_id=run_id)
+    # What models used was used by the origin, and is counted there.
+    meta = event.meta
+    if meta is not None and meta.model_use is not None:
+        meta = replace(meta, model_use=None)
+    return replace(event, run_id=run_id, meta=meta)

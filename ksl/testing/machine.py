@@ -32,6 +32,7 @@ from ksl.build.config import (
     ServerSettings,
     Settings,
     StoreSettings,
+    find_project,
 )
 from ksl.build.discover import Project
 from ksl.build.loader import require_positions
@@ -39,6 +40,7 @@ from ksl.define.credential import CredentialSource
 from ksl.define.seam import outside
 from ksl.engine.engine import Engine
 from ksl.engine.tokens import TokenKeys
+from ksl.errors import NotAProject
 from ksl.log.memory import MemoryStore
 from ksl.records import Event, Trigger
 from ksl.runtime import Runtime
@@ -265,8 +267,13 @@ def tokens(keys: Sequence[str] = ()) -> TokenKeys:
 
 
 def _settings(folder: Path) -> Settings:
+    try:
+        # Where the scripts of models and the skills of agents lie. Nothing is written there.
+        project = find_project(Path.cwd())
+    except NotAProject:
+        project = folder
     return Settings(
-        folder=folder,
+        folder=project,
         project=ProjectSettings(name="test"),
         server=ServerSettings(),
         store=StoreSettings(path=folder / "ksl.db"),

@@ -57,7 +57,9 @@ async def test_calls_of_an_earlier_prompt_that_failed_are_answered_for_the_model
     assert second[0].startswith("['request', 'response', 'request', 'request']Go. | It was interrupted")
 
 
-async def test_a_session_goes_on_with_what_retention_left_of_it_and_ends_with_its_last_run(disk: World) -> None:
+async def test_a_session_goes_on_with_what_retention_left_of_it_and_ends_with_its_last_run(
+    disk: World,
+) -> None:
     world = disk
     await world.load(flow(script("kept", [heard])))
     _, session = (await world.run("w", {"message": "I am Ada."})).output
@@ -203,3 +205,25 @@ async def test_a_day_has_a_budget_over_all_runs(world: World) -> None:
     world.clock.pass_ms(86_400_000)
 
     assert (await world.run()).status == "succeeded"
+
+
+async def test_what_a_fork_keeps_is_counted_once(world: World) -> None:
+    model = script("forked", [{"text": "ok", "usage": USE}])
+    await world.load(
+        dedent(f"""
+            @workflow
+            async def w(input: None) -> Any:
+                await prompt_llm("One.", model={model!r})
+                return await prompt_llm("Two.", model={model!r})
+        """),
+        settings="[models]\ndaily_tokens = 350\n",
+    )
+    first = await world.run()  # 200 tokens
+
+    fork = await world.runtime.fork(first.run_id, at="prompt-llm~2#0")
+    forked = await world.finish(fork.run_id)  # 100 more
+
+    assert forked.output == "ok"
+    used = [event.meta.model_use for event in forked.events if event.meta is not None]
+    assert sum(use is not None for use in used) == 1
+    assert (await world.run()).steps() == ["prompt-llm#0"]  # 400; the next one is refused
