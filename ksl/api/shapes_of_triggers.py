@@ -44,8 +44,22 @@ class TriggerShape(BaseModel):
     attachments: list[AttachmentShape]
 
 
+class BriefFiringShape(BaseModel):
+    firing_id: str
+    at: datetime
+    verdict: Verdict
+    reason: str | None
+    skipped: int
+    runs: int
+    run_ids: list[str] = Field(description="Of the first three")
+
+
+class TriggerLineShape(TriggerShape):
+    recent: list[BriefFiringShape] = Field(default=[], description="The newest 30; with `figures=true`")
+
+
 class TriggersShape(BaseModel):
-    triggers: list[TriggerShape]
+    triggers: list[TriggerLineShape]
 
 
 class FiredRunShape(BaseModel):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+from msgspec.structs import replace
+
 from ksl.log.cursor import place
 from ksl.log.store import Page
 from ksl.log.trigger_rows import REJECTED_MAX, TriggerRows
@@ -85,6 +87,10 @@ class MemoryTriggers:
         found = list(islice(matching, limit + 1))
         more = len(found) > limit > 0
         return Page([firing for _, firing in found[:limit]], str(found[limit - 1][0]) if more else None)
+
+    async def newest_firings(self, sources: Sequence[str], *, limit: int) -> dict[str, list[FiringRow]]:
+        pages = {source: await self.firings(source, limit=limit) for source in sources}
+        return {source: [replace(row, payload=None) for row in page.rows] for source, page in pages.items()}
 
     async def keys(self, source: str, keys: Sequence[str], *, now_ms: int) -> dict[str, FiredKey]:
         found = {key: self._keys[source, key] for key in keys if (source, key) in self._keys}

@@ -20,6 +20,10 @@ class TriggerLog(Protocol):
         """Newest first. Errors: BadRequest for a cursor that no page held."""
         ...
 
+    async def newest_firings(self, sources: Sequence[str], *, limit: int) -> dict[str, list[FiringRow]]:
+        """Of each source, newest first, without their payloads. One question for all of them."""
+        ...
+
     async def keys(self, source: str, keys: Sequence[str], *, now_ms: int) -> dict[str, FiredKey]:
         """Those of the keys that are taken and have not expired."""
         ...

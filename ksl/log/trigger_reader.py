@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,19 @@ class TriggerReader:
         page = found[:limit]
         more = len(found) > limit and page
         return Page([tables.read_firing(row[1:]) for row in page], str(page[-1][0]) if more else None)
+
+    async def newest_firings(self, sources: Sequence[str], *, limit: int) -> dict[str, list[FiringRow]]:
+        def read(connection: sqlite3.Connection) -> dict[str, list[FiringRow]]:
+            asked = (place(None), limit)
+            return {
+                source: [
+                    tables.read_firing(row[1:])
+                    for row in fetch(connection, tables.FIRINGS_BRIEF, (source, *asked))
+                ]
+                for source in sources
+            }
+
+        return await self._reader.ask(read)
 
     async def keys(self, source: str, keys: Sequence[str], *, now_ms: int) -> dict[str, FiredKey]:
         found = await self._all(tables.KEYS, tables.asked_keys(source, keys, now_ms))

@@ -57,6 +57,8 @@ REFUSAL_TRIM = f"""
 
 FIRING = f"SELECT {FIRING_COLUMNS} FROM firing WHERE firing_id = ?"
 FIRINGS = f"SELECT id, {FIRING_COLUMNS} FROM firing WHERE source = ? AND id < ? ORDER BY id DESC LIMIT ?"
+# For lists, which show none of the payloads.
+FIRINGS_BRIEF = FIRINGS.replace("CAST(payload AS BLOB)", "NULL")
 FIRINGS_OF_VERDICT = f"""
     SELECT id, {FIRING_COLUMNS} FROM firing
     WHERE source = ? AND verdict = ? AND id < ? ORDER BY id DESC LIMIT ?"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import ClassVar
@@ -12,16 +13,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from ksl.define.schedule import Schedule
 from ksl.tui import safe, words
 from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.dialogs import Ask, Fill, View
 from ksl.tui.frame import Framed, Line
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
+from ksl.tui.trigger_lines import TriggerColumns, about, firing_line
 
 FIRINGS = 30
-NEXT = 3
+REFRESH_S = 1.0  # while runs start, the list is asked for this often at most
+LOOK_AGAIN_S = 5  # for firings that started nothing
 
 
 class TriggersScreen(Framed):
@@ -38,8 +40,9 @@ class TriggersScreen(Framed):
     def __init__(self) -> None:
         super().__init__()
         self.triggers: list[Json] = []
-        self.firings: dict[str, list[Json]] = {}
-        self.whole: dict[str, Json] = {}
+        self.firings: dict[str, list[Json]] = {}  # of those that were chosen so far
+        self._wake = asyncio.Event()
+        self._seconds = 0
 
     def body(self) -> Iterator[Widget]:
         yield Line(id="heading", classes="heading")
@@ -55,6 +58,7 @@ class TriggersScreen(Framed):
         super().on_mount()
         self.query_one("#firings-pane").border_title = "firings"
         self.query_one("#triggers").focus()
+        self.run_worker(self._refreshing(), group="refreshing")
 
     def resized(self) -> None:
         super().resized()
@@ -68,27 +72,37 @@ class TriggersScreen(Framed):
 
     async def load(self) -> None:
         assert self.client is not None
-        client = self.client
-        self.triggers = (await client.get("/triggers"))["triggers"]
-        for trigger in self.triggers:
-            slug = trigger["slug"]
-            self.whole[slug] = await client.get(f"/triggers/{part(slug)}")
-            self.firings[slug] = (await client.get(f"/triggers/{part(slug)}/runs", limit=FIRINGS))["firings"]
+        self.triggers = (await self.client.get("/triggers", figures="true"))["triggers"]
         self._show()
+        if (trigger := self.chosen) is not None:
+            slug = trigger["slug"]
+            known, recent = self.firings.get(slug), trigger["recent"]
+            if known is None or [each["firing_id"] for each in known[:1]] != _newest(recent):
+                asked = await self.client.get(f"/triggers/{part(slug)}/runs", limit=FIRINGS)
+                self.firings[slug] = asked["firings"]
+            self._show_chosen()
 
     def changes(self, changes: list[Change]) -> None:
         if not changes or any(change.type == "run_created" for change in changes):
-            self.reload()
+            self._wake.set()
+
+    async def _refreshing(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._loading()
+            await asyncio.sleep(REFRESH_S)
 
     def second(self) -> None:
         self.query_one("#triggers").refresh()
+        self._seconds += 1
+        if self._seconds % LOOK_AGAIN_S == 0:
+            self._wake.set()  # what starts no run tells of no event
 
     def _show(self) -> None:
         lines = self.query_one("#triggers", Lines)
-        sign = " " * 4
-        self.query_one("#heading", Line).show(
-            Text(f"{sign}{'name':<22}{'kind':<9}{'workflow':<24}{'next':<12}last firings", "bold dim")
-        )
+        heading = TriggerColumns(self.ksl.look, self.ksl.size.width).heading()
+        self.query_one("#heading", Line).show(Text(heading, "bold dim"))
         if not self.triggers:
             told = "  No triggers. A workflow is attached to one in the folder triggers/."
             lines.show([None, None], lambda place, _width: Text(told if place else ""))
@@ -97,76 +111,39 @@ class TriggersScreen(Framed):
         self._show_chosen()
 
     def _paint(self, triggers: list[Json], place: int, width: int) -> Text:
-        trigger, look, now_ms = triggers[place], self.ksl.look, self.ksl.now_ms()
-        on_ = trigger["enabled"]
-        text = Text(style="" if on_ else "dim")
-        text.append(f" {look.bullet if on_ else '-'}  ", "green" if on_ else "")
-        text.append(safe.padded(safe.line(trigger["slug"], 21), 22))
-        text.append(safe.padded(trigger["kind"], 9), "dim")
-        targets = ", ".join(each["workflow"] for each in trigger["attachments"])
-        text.append(safe.padded(safe.line(targets, 23), 24))
-        nexts = next_times(trigger, now_ms, 1)
-        text.append(
-            safe.padded(words.left(nexts[0], now_ms) if nexts and on_ else "" if on_ else "paused", 12)
+        return TriggerColumns(self.ksl.look, self.ksl.size.width).line(
+            triggers[place], width, self.ksl.now_ms()
         )
-        for firing in self.firings.get(trigger["slug"], [])[: max(width - text.cell_len, 0)]:
-            verdict = firing["verdict"]
-            text.append(look.states.get(verdict, "x")[:1], words.COLOURS.get(verdict, "red"))
-        return text
 
     @on(Lines.Moved, "#triggers")
+    def _moved(self) -> None:
+        self._show_chosen()
+        if (trigger := self.chosen) is not None and trigger["slug"] not in self.firings:
+            self.reload()
+
     def _show_chosen(self) -> None:
         trigger = self.chosen
-        about, firings = self.query_one("#trigger", Lines), self.query_one("#firings", Lines)
+        told_of, firings = self.query_one("#trigger", Lines), self.query_one("#firings", Lines)
         if trigger is None:
-            for each in (about, firings):
+            for each in (told_of, firings):
                 each.show([], lambda _place, _width: Text())
             return
-        told = [*self._about(self.whole.get(trigger["slug"], trigger))]
-        self.query_one("#trigger-pane").border_title = safe.line(trigger["slug"], 40).replace("[", "(")
-        about.show([None] * len(told), lambda place, width: Text(safe.line(told[place], width)))
-        rows = self.firings.get(trigger["slug"], [])
-        if not rows:
-            firings.show([None], lambda _place, _width: Text("It has not fired yet.", "dim"))
-            return
         look, now_ms = self.ksl.look, self.ksl.now_ms()
-
-        def paint(place: int, width: int) -> Text:
-            firing = rows[place]
-            verdict = firing["verdict"]
-            text = Text.assemble(
-                (f"{look.states.get(verdict, 'x')} ", words.COLOURS.get(verdict, "red")),
-                safe.padded(words.ago(words.moment(firing["at"]), now_ms), 9),
-                safe.padded(str(verdict), 9),
+        told = [*about(trigger, now_ms)]
+        self.query_one("#trigger-pane").border_title = safe.line(trigger["slug"], 40).replace("[", "(")
+        kind = "deliveries" if trigger["kind"] == "webhook" else "firings"
+        self.query_one("#firings-pane").border_title = kind
+        told_of.show([None] * len(told), lambda place, width: Text(safe.line(told[place], width)))
+        rows = self.firings.get(trigger["slug"])
+        if rows:
+            firings.show(
+                [row["firing_id"] for row in rows],
+                lambda place, width: firing_line(rows[place], width, look, now_ms),
             )
-            runs = ", ".join(each[-8:] for each in firing["run_ids"])
-            why = firing["reason"] or "; ".join(str(each["message"]) for each in firing["errors"])
-            text.append(safe.line(f"{runs}  {why}".strip(), max(width - text.cell_len, 1)), "dim")
-            return text
-
-        firings.show([row["firing_id"] for row in rows], paint)
-
-    def _about(self, trigger: Json) -> Iterator[str]:
-        now_ms = self.ksl.now_ms()
-        if trigger["description"]:
-            yield str(trigger["description"])
-        if "schedule" in trigger:
-            yield f"schedule   {trigger['schedule']}  {trigger['timezone']}"
-            for at_ms in next_times(trigger, now_ms, NEXT):
-                local = Schedule(trigger["schedule"], trigger["timezone"]).local(at_ms / 1000)
-                yield f"next       {local:%a %d %b %H:%M:%S}  {words.left(at_ms, now_ms)}"
-        for name in ("misfire", "overlap", "endpoint", "url", "verify", "error"):
-            if trigger.get(name):
-                yield f"{name:<10} {trigger[name]}"
-        for attachment in trigger["attachments"]:
-            state = "" if attachment["enabled"] else "  disabled"
-            people = attachment["subscribers"]
-            told = "" if people is None else f"  {words.count(people, 'subscriber')}"
-            yield f"starts     {attachment['workflow']}{told}{state}"
-        if trigger.get("refused"):
-            yield f"refused    {words.count(trigger['refused'], 'delivery').replace('deliverys', 'deliveries')}"
-        if trigger.get("state") is not None:
-            yield f"stands at  {safe.short(trigger['state'], 200)}"
+        elif trigger["recent"]:
+            firings.show([None], lambda _place, _width: Text("Asking for them", "dim"))
+        else:
+            firings.show([None], lambda _place, _width: Text("It has not fired yet.", "dim"))
 
     @on(Lines.Chosen, "#triggers")
     def _history(self) -> None:
@@ -193,7 +170,7 @@ class TriggersScreen(Framed):
 
     def action_fire(self) -> None:
         if (trigger := self.chosen) is not None:
-            self.run_worker(self._fire(self.whole.get(trigger["slug"], trigger)), group="act")
+            self.run_worker(self._fire(trigger), group="act")
 
     async def _fire(self, trigger: Json) -> None:
         """Shows the payload first, whoever makes it."""
@@ -251,11 +228,5 @@ class TriggersScreen(Framed):
             self.copy(trigger["slug"])
 
 
-def next_times(trigger: Json, now_ms: int, number: int) -> list[int]:
-    if "schedule" not in trigger:
-        return []
-    try:
-        schedule = Schedule(trigger["schedule"], trigger["timezone"])
-        return [instant_s * 1000 for instant_s in schedule.upcoming(now_ms / 1000, number)]
-    except ValueError:  # a schedule of another version of ksl, or a zone that this machine has not
-        return []
+def _newest(recent: list[Json]) -> list[str]:
+    return [each["firing_id"] for each in recent[:1]]

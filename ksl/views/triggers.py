@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from ksl.define.source import Source
 
+RECENT = 30  # firings of each source that a list shows
+_RUNS_TOLD = 3
 VERDICTS: dict[str, Verdict] = {
     "started": "started",
     "skipped": "skipped",
@@ -64,17 +66,52 @@ async def trigger_whole_json(
     store: Store, source: Source, settled: Settled, *, public_url: str
 ) -> JsonObject:
     """With the schema of its payload, where it stands, its newest firing and how much was refused."""
-    state = settled.state(source.slug)
     newest = await store.triggers.firings(source.slug, limit=1)
     refused = await store.triggers.refusals()
     return {
         **trigger_json(source, settled, public_url=public_url),
+        **_stands(source, settled),
+        "last_firing": firing_json(newest.rows[0]) if newest.rows else None,
+        "refused": refused.get(source.slug, 0),
+    }
+
+
+async def trigger_figures_json(
+    store: Store, sources: Sequence[Source], settled: Settled, *, public_url: str
+) -> list[JsonObject]:
+    """Each as `trigger_whole_json` has it, but for its newest firing: `recent` has the newest 30, in short."""
+    firings = await store.triggers.newest_firings([source.slug for source in sources], limit=RECENT)
+    refused = await store.triggers.refusals()
+    return [
+        {
+            **trigger_json(source, settled, public_url=public_url),
+            **_stands(source, settled),
+            "recent": [_brief_json(row) for row in firings[source.slug]],
+            "refused": refused.get(source.slug, 0),
+        }
+        for source in sources
+    ]
+
+
+def _stands(source: Source, settled: Settled) -> JsonObject:
+    state = settled.state(source.slug)
+    return {
         "payload_schema": source.payload.schema(),
         "last_at": None if state is None or state.last_ms is None else rfc3339(state.last_ms),
         "state": None if state is None else value_of(state.cursor),
         **_noted(source, state),
-        "last_firing": firing_json(newest.rows[0]) if newest.rows else None,
-        "refused": refused.get(source.slug, 0),
+    }
+
+
+def _brief_json(row: FiringRow) -> JsonObject:
+    return {
+        "firing_id": row.firing_id,
+        "at": rfc3339(row.at_ms),
+        "verdict": row.verdict,
+        "reason": row.reason or None,
+        "skipped": row.skipped,
+        "runs": len(row.runs),
+        "run_ids": [run.run_id for run in row.runs[:_RUNS_TOLD]],
     }
 
 

@@ -25,7 +25,13 @@ from ksl.api.shapes_of_triggers import (
     TriggersShape,
     TriggerWholeShape,
 )
-from ksl.views.triggers import firing_json, firings_json, trigger_json, trigger_whole_json
+from ksl.views.triggers import (
+    firing_json,
+    firings_json,
+    trigger_figures_json,
+    trigger_json,
+    trigger_whole_json,
+)
 
 router = APIRouter(tags=["triggers"])
 
@@ -53,11 +59,17 @@ async def deliver(request: Request, endpoint: str) -> Response:
     return answer({"run_ids": said.run_ids}, 202)
 
 
-@router.get("/triggers", response_model=TriggersShape, responses=problems())
-async def list_triggers(request: Request) -> Response:
+@router.get("/triggers", response_model=TriggersShape, responses=problems(400))
+async def list_triggers(
+    request: Request,
+    figures: Annotated[bool, Query(description="With where each stands, and its newest firings")] = False,
+) -> Response:
     runtime = runtime_of(request)
     sources = sorted(runtime.project.triggers.values(), key=lambda source: source.slug)
     standing = runtime.triggers.standing
+    if figures:
+        told = await trigger_figures_json(runtime.store, sources, standing, public_url=runtime.public_url)
+        return answer({"triggers": told})
     shown = [trigger_json(source, standing, public_url=runtime.public_url) for source in sources]
     return answer({"triggers": shown})
 
