@@ -21,7 +21,8 @@ from ksl.api.hook_page import (
     message_page,
     question_page,
 )
-from ksl.api.requests import runtime_of, visits_of
+from ksl.api.link_visits import answered
+from ksl.api.requests import runtime_of
 from ksl.errors import BadRequest, HookAnswered, HookClosed, InvalidInput, KslError, UnknownHook
 from ksl.log.store import Store
 from ksl.records import HookRow
@@ -134,7 +135,6 @@ async def submitted(request: Request, token: str) -> Response:
     proof = FormProof(runtime.token)
     cookie = request.cookies.get(COOKIE, "")
     if not proof.holds(token, cookie=cookie, proof=_only(pairs, PROOF), now_s=time.time()):
-        visits_of(request).note(request, hook, "form refused: not sent from its own page")
         return message_page(
             403,
             "Please open the link again",
@@ -143,7 +143,6 @@ async def submitted(request: Request, token: str) -> Response:
         )
     decision = _only(pairs, DECISION)
     if decision not in ("answer", "reject"):
-        visits_of(request).note(request, hook, "form sent with nothing chosen")
         return question(request, token, hook, pairs, notice="Choose whether to answer or to reject.")
     by = _only(pairs, BY).strip()[:100] or "link"
     reason = _only(pairs, REASON).strip()[:1000]
@@ -154,7 +153,7 @@ async def submitted(request: Request, token: str) -> Response:
             row = await runtime.reject(token, reason=reason, by=by)
         else:
             row = await runtime.resume(token, encode(payload), by=by)
-        visits_of(request).note(request, row, f"{row.status} by the form")
+        answered(request)
     except InvalidInput as wrong:
         return question(request, token, hook, pairs, wrong=wrong)
     except (HookAnswered, HookClosed):

@@ -118,6 +118,7 @@ async def serve(
             server.stop(at_once=True)
             with suppress(asyncio.CancelledError):
                 await serving
+        await app.state.visits.close()
         sock.close()
         listening.closed(port)
 

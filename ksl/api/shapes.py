@@ -146,6 +146,27 @@ class RetryingShape(BaseModel):
     next_attempt_at: datetime
 
 
+class VisitShape(BaseModel):
+    at: datetime
+    method: str
+    status: int = Field(description="What it was answered with")
+    answered: bool = Field(description="By this the hook got its answer")
+    address: str
+    agent: str
+
+
+class LinkShape(BaseModel):
+    opened: int = Field(description="By GET")
+    looked: int = Field(description="By HEAD and OPTIONS")
+    sent: int = Field(description="By POST")
+    answered: int
+    visits: list[VisitShape] = Field(description="Oldest first; not all are kept, or listed")
+
+
+class StepLinkShape(LinkShape):
+    step: str
+
+
 class RunShape(BaseModel):
     run_id: str
     workflow: str
@@ -167,6 +188,9 @@ class RunShape(BaseModel):
     events: list[EventShape] = Field(default=[], description="With `include=events`")
     steps: list[StepShape] = Field(default=[], description="With `include=steps`")
     trace: TraceShape | None = Field(default=None, description="With `include=trace`")
+    links: list[StepLinkShape] = Field(
+        default=[], description="With `include=links`: of its hooks, those used"
+    )
     logs: list[dict[str, Json]] = Field(default=[], description="With `include=logs`")
 
 
@@ -316,6 +340,7 @@ class HookShape(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     url: str | None
+    link: LinkShape
 
 
 class HooksShape(BaseModel):

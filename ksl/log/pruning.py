@@ -71,7 +71,7 @@ def prune(connection: sqlite3.Connection, before_ms: int, limit: int) -> Pruned:
             break
     ids = json.dumps(taken)
     versions = connection.execute(_VERSIONS_OF, (ids,)).fetchall()
-    for table in ("hook", "timer", "session_prompt", "run"):
+    for table in ("hook", "link_visit", "link_use", "timer", "session_prompt", "run"):
         connection.execute(f"DELETE FROM {table} WHERE run_id IN {_GIVEN}", (ids,))
     for version in versions:
         connection.execute(_UNUSED_VERSION, version)

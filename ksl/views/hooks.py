@@ -7,6 +7,7 @@ from typing import Any
 
 from ksl.log.store import Store
 from ksl.records import HookRow
+from ksl.views.links import LISTED, link_json
 from ksl.views.times import rfc3339, rfc3339_or_none
 from ksl.views.values import JsonObject, is_object, value_of
 
@@ -14,9 +15,16 @@ from ksl.views.values import JsonObject, is_object, value_of
 async def hooks_json(
     store: Store, url_of: Callable[[HookRow], str], *, run_id: str | None = None
 ) -> JsonObject:
-    """`{"hooks": [...]}`: those that take an answer, oldest first."""
+    """`{"hooks": [...]}`: those that take an answer, oldest first, each with how its `link` was used."""
     rows = await store.hooks(run_id=run_id, only_open=True)
-    return {"hooks": [hook_json(row, url_of(row)) for row in rows]}
+    found = await store.visits.of(list({row.run_id for row in rows})) if rows else []
+    uses = {(use.run_id, use.step): use for use in found}
+    return {
+        "hooks": [
+            hook_json(row, url_of(row)) | {"link": link_json(uses.get((row.run_id, row.step)), most=LISTED)}
+            for row in rows
+        ]
+    }
 
 
 def hook_json(row: HookRow, url: str | None) -> JsonObject:

@@ -10,6 +10,7 @@ from ksl.log.store import Store
 from ksl.records import FINISHED, Event, Retrying, RunFilter, RunRow, RunStatus, RunTerm
 from ksl.records.under_way import AtHand, UnderWay
 from ksl.views.events import event_json, unknown_run
+from ksl.views.links import links_json
 from ksl.views.run_query import STATES, run_query
 from ksl.views.spans import spans_json
 from ksl.views.steps import steps_json
@@ -17,7 +18,7 @@ from ksl.views.times import moment_or_ago, rfc3339, rfc3339_or_none
 from ksl.views.values import JsonObject, items_of, value_of
 
 COUNTED = 10_000  # a list says how many runs there are up to here; beyond it nobody reads the figure
-INCLUDES = frozenset({"events", "steps", "trace", "logs"})
+INCLUDES = frozenset({"events", "steps", "trace", "links", "logs"})
 
 _LAST_OF: dict[RunStatus, str] = {
     RunStatus.SUCCEEDED: "run_completed",
@@ -34,7 +35,7 @@ async def run_json(
     logs: list[dict[str, object]] | None = None,
     under_way: Mapping[str, UnderWay] | None = None,
 ) -> JsonObject:
-    """A run, with what `include` names of "events", "steps", "trace", "logs".
+    """A run, with what `include` names of "events", "steps", "trace", "links", "logs".
 
     Shape:   `trace` is `{"spans": [...]}`; `logs` is what the caller passed in: the store has none; `steps` have those
              in flight that the caller passed in as `under_way`.
@@ -53,6 +54,8 @@ async def run_json(
             shown["steps"] = steps_json(events, under_way)
         if "trace" in include:
             shown["trace"] = {"spans": spans_json(row, events)}
+    if "links" in include:
+        shown["links"] = await links_json(store, run_id)
     if "logs" in include:
         shown["logs"] = logs or []
     return shown

@@ -24,6 +24,7 @@ from ksl.api.hook_form import (
     question,
     submitted,
 )
+from ksl.api.link_visits import answered
 from ksl.api.openapi import body_of, problems
 from ksl.api.problems import status_of
 from ksl.api.requests import FORM, answer, envelope, json_body, media_type, runtime_of, visits_of
@@ -36,20 +37,23 @@ from ksl.views.values import encode, value_of
 
 
 class _LinkRoute(APIRoute):
-    """Errors as pages, for people."""
+    """Errors as pages, for people; and each visit is noted."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         answer = super().get_route_handler()
 
-        async def answered(request: Request) -> Response:
+        async def noted(request: Request) -> Response:
             try:
-                return await answer(request)
+                response = await answer(request)
             except KslError as error:
+                visits_of(request).note(request, status_of(error))
                 if not accepts_html(request):
                     raise
                 return failed_page(error, status_of(error))
+            visits_of(request).note(request, response.status_code)
+            return response
 
-        return answered
+        return noted
 
 
 router = APIRouter(tags=["hook links"], route_class=_LinkRoute)
@@ -62,7 +66,6 @@ async def open_link(request: Request, token: str) -> Response:
     """The page with the question, or, for clients that are no browsers, the answer in the query string."""
     runtime = runtime_of(request)
     hook = await runtime.hook(token)
-    visits_of(request).note(request, hook, "link opened")
     page_wanted = accepts_html(request) or announces_prefetch(request)
     if hook.get == "confirm" or (hook.get != "resume" and page_wanted):
         if hook.status == "open":
@@ -74,7 +77,7 @@ async def open_link(request: Request, token: str) -> Response:
     payload = encode(payload_of(pairs, schema, form=False))
     try:
         row = await runtime.resume(token, payload, by="link")
-        visits_of(request).note(request, row, "answered by opening the link")
+        answered(request)
     except (HookAnswered, HookClosed):
         if accepts_html(request):
             return await outcome_page(runtime.store, await runtime.hook(token), conflict=True)
@@ -89,7 +92,6 @@ async def open_link(request: Request, token: str) -> Response:
 @router.head("/hooks/{token}", include_in_schema=False)
 async def look_at_link(request: Request, token: str) -> Response:
     hook = await runtime_of(request).hook(token)
-    visits_of(request).note(request, hook, "link looked at")
     return Response(status_code=410 if hook.status in ("expired", "closed") else 200)
 
 
@@ -111,7 +113,7 @@ async def answer_link(request: Request, token: str) -> Response:
     if media_type(request) == FORM:
         return await submitted(request, token)
     row = await runtime_of(request).resume(token, await json_body(request), by="link")
-    visits_of(request).note(request, row, "answered by the link")
+    answered(request)
     return _answered(row)
 
 
@@ -132,7 +134,7 @@ class _Reject(msgspec.Struct, forbid_unknown_fields=True):
 async def reject_link(request: Request, token: str) -> Response:
     asked = await envelope(request, _Reject)
     row = await runtime_of(request).reject(token, reason=asked.reason, by="link")
-    visits_of(request).note(request, row, "rejected by the link")
+    answered(request)
     return _answered(row)
 
 

@@ -16,6 +16,7 @@ from ksl.errors import InvalidInput, UnknownHook
 from ksl.records import HookRow
 from ksl.views.form_fields import payload_of
 from ksl.views.hooks import answer_given, hook_json, hooks_json
+from ksl.views.links import links_json, told_of_link
 from ksl.views.values import encode, value_of
 
 pages = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
@@ -94,6 +95,7 @@ async def _page(
     runtime = runtime_of(request)
     form = filled(value_of(hook.schema), pairs or [], wrong)
     open_ = hook.status == "open"
+    used = [link for link in await links_json(runtime.store, hook.run_id) if link["step"] == hook.step]
     return await page(
         request,
         "hook_of_run",
@@ -102,6 +104,8 @@ async def _page(
         state=hook.status,
         answered_at_ms=hook.answered_at_ms,
         answered_by=hook.answered_by,
+        link=used[0] if used else None,
+        link_told=told_of_link(used[0]) if used else "",
         given=None if open_ else await answer_given(runtime.store, hook),
         form=form,
         notice=notice or form.rest or ("Something is missing or does not fit." if wrong else ""),

@@ -14,8 +14,9 @@ from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, compact, emit_json, emit_table, emit_text, printable
 from ksl.cli.words import error_of, event_line, label, step_of, took, waits_of
 from ksl.errors import BadRequest, NotAProject
+from ksl.views.links import told_of_link
 
-EXTRAS = ("events", "steps", "trace", "logs")
+EXTRAS = ("events", "steps", "trace", "links", "logs")
 LEFT_OUT = ("trigger", "input", "output", "subscriber", "code_version")  # of a summary
 
 
@@ -23,7 +24,7 @@ LEFT_OUT = ("trigger", "input", "output", "subscriber", "code_version")  # of a 
 @click.argument("run_id", metavar="ID")
 @click.option("--summary", is_flag=True, help="Only what became of it, without input and output.")
 @click.option("--field", metavar="F", help="One value: status, output.items[0].name. Text comes unquoted.")
-@click.option("--include", metavar="WHAT", help="Add events, steps, trace or logs; several with commas.")
+@click.option("--include", metavar="WHAT", help="Add events, steps, trace, links or logs; with commas.")
 @pass_invocation
 def command(
     invocation: Invocation, run_id: str, summary: bool, field: str | None, include: str | None
@@ -33,7 +34,7 @@ def command(
         raise click.UsageError("Give one of --summary, --field and --include.")
     extras = _extras(include, field)
     if not invocation.prints_json and not summary and field is None:
-        extras |= {"steps"}
+        extras |= {"steps", "links"}
     run = asyncio.run(_ask(invocation, run_id, extras))
     if field is not None:
         _emit_field(value_at(run, field), quoted=invocation.as_json)
@@ -124,6 +125,10 @@ def _emit_text(run: Json, folder: Path) -> None:
     if run.get("steps"):
         click.echo("")
         emit_table(("STEP", "STATUS", "TRIES", "TOOK", "RESULT"), [_row(step) for step in run["steps"]])
+    for link in run.get("links", ()):
+        click.echo(f"\nlink of {link['step']}: {told_of_link(link)}")
+        for visit in link["visits"][-10:]:
+            click.echo(printable(f"  {_visit(visit)}"))
     for event in run.get("events", ()):
         click.echo(event_line(event))
     for line in run.get("logs", ()):
@@ -144,6 +149,11 @@ def _head(run: Json) -> list[str]:
         step = f" (step {step_of(error)})" if error.get("step") else ""
         lines.append(printable(f"error     {error.get('type')}: {error.get('message')}{step}"))
     return lines
+
+
+def _visit(visit: Json) -> str:
+    mark = "  the answer" if visit["answered"] else ""
+    return f"{visit['at']}  {visit['method']} {visit['status']}  {visit['address']}  {visit['agent']}{mark}"
 
 
 def _raised_at(run: Json, folder: Path) -> str:

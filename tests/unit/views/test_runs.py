@@ -98,5 +98,5 @@ def test_a_filter_that_cannot_be_read_is_refused_by_its_key(asked: dict[str, Any
 def test_an_unknown_include_is_refused_and_the_known_ones_are_listed() -> None:
     assert include_of("events, steps") == {"events", "steps"}
     assert include_of(None) == frozenset()
-    with pytest.raises(BadRequest, match='no "step" to include; known are events, logs, steps, trace'):
+    with pytest.raises(BadRequest, match='no "step" to include; known are events, links, logs, steps, trace'):
         include_of("step")
