@@ -105,6 +105,7 @@ class _Prompt:
         stored = await self._steps.action(OPEN.of(conversation), (), given, key="session")
         opened = msgspec.convert(stored, OpenedSession)
         conversation.session_id = opened.session_id
+        conversation.compact_at = opened.compact_at
         toolbox = Toolbox(
             self._agent,
             opened.offers,
@@ -124,7 +125,7 @@ class _Prompt:
         conversation.messages.append(answered(output))
         use = use_of(output)
         self._spent(use)
-        if self._agent.compact_at is not None and use.tokens >= self._agent.compact_at:
+        if conversation.compact_at is not None and use.tokens >= conversation.compact_at:
             await self._sum_up(output["parts"])
         return output["parts"]
 

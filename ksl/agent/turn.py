@@ -40,6 +40,7 @@ class OpenedSession(msgspec.Struct):
     session_id: str
     prompt: int
     offers: dict[str, Offer] = {}  # of tool sets, by name
+    compact_at: int | None = None  # the agent's: where sums of the conversation stand in the history follows from it
 
 
 class Conversation:
@@ -50,6 +51,7 @@ class Conversation:
         self.wanted = wanted
         self.step = step  # the agent's, which the others lie below
         self.session_id = ""
+        self.compact_at: int | None = None
         self.tools: list[ToolSpec] = []
         self.instructions = agent.system_prompt
         self.messages: list[Json] = []
@@ -98,7 +100,8 @@ class _Open(AgentAction):
         for tool_set in services.tool_sets(agent):
             place = tool_context(services, agent.slug, opened.session_id, context)
             offers[tool_set.name] = await tool_set.offer(place)
-        return cast("Json", msgspec.to_builtins(OpenedSession(opened.session_id, opened.prompt, offers)))
+        found = OpenedSession(opened.session_id, opened.prompt, offers, agent.compact_at)
+        return cast("Json", msgspec.to_builtins(found))
 
 
 class _Turn(AgentAction):
