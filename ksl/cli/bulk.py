@@ -15,7 +15,7 @@ from ksl.cli.app import narrate
 from ksl.cli.client import Which
 from ksl.cli.connect import connected, reading
 from ksl.cli.invocation import Invocation
-from ksl.cli.output import Json, emit_document
+from ksl.cli.output import Json, emit_told
 from ksl.cli.project import count
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def act_on_many(
     number: int = found["matched"]
     if number == 0:
         narrate(f"No run matches that has something to {verb}.")
-        _end(ctx, invocation, {"matched": 0, "changed": 0, "errors": []})
+        _end(ctx, invocation, verb, {"matched": 0, "changed": 0, "errors": []})
     if not chosen.yes:
         if not somebody_is_there():
             raise click.UsageError(
@@ -83,20 +83,22 @@ def act_on_many(
             ctx.exit(exits.FAILED)
     # What a stretch of time meant when it was counted, it means for every page.
     which = replace(chosen.which, since=found["since"])
-    _end(ctx, invocation, asyncio.run(_change(invocation, verb, which, dict(options), number)))
+    answer = asyncio.run(_change(invocation, verb, which, dict(options), number))
+    _end(ctx, invocation, verb, answer)
 
 
 def somebody_is_there() -> bool:
     return sys.stdin.isatty()
 
 
-def _end(ctx: click.Context, invocation: Invocation, answer: Json) -> None:
+def _end(ctx: click.Context, invocation: Invocation, verb: Verb, answer: Json) -> None:
     errors: list[Json] = answer["errors"]
     for error in errors[:_LISTED_MAX]:
         narrate(f"{error['code']} {error['detail']}")
     if len(errors) > _LISTED_MAX:
         narrate(f"... and {count(len(errors) - _LISTED_MAX, 'run')} more that could not be changed.")
-    emit_document(answer, prints_json=invocation.prints_json)
+    told = f"{verb.capitalize()}: {answer['changed']} of {count(answer['matched'], 'run')}."
+    emit_told(answer, lambda: [told], prints_json=invocation.prints_json)
     ctx.exit(exits.FAILED if errors else exits.DONE)
 
 

@@ -31,7 +31,8 @@ async def local_client(settings: Settings, *, advances: bool) -> AsyncGenerator[
     """`advances` False: no step of any run begins, since an engine without slots has nowhere to run it."""
     if not advances:
         settings = replace(settings, queue=replace(settings.queue, concurrency=0))
-    with log_to_stderr(), discovered(settings) as project:
+    # Whoever runs a workflow by hand asked for its result; a server keeps account of what was used.
+    with log_to_stderr(audits=False), discovered(settings) as project:
         enforce(project)
         runtime = await Runtime.open(
             settings.folder, settings, project=project, serve=False, redactor=REDACTOR

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -28,6 +28,15 @@ def emit_json(value: object, *, one_line: bool = True) -> None:
 def emit_document(value: object, *, prints_json: bool) -> None:
     """JSON either way; indented where a person reads."""
     emit_json(value, one_line=prints_json and not sys.stdout.isatty())
+
+
+def emit_told(value: object, told: Callable[[], Iterable[str]], *, prints_json: bool) -> None:
+    """What a command did: the JSON of it for programs, the lines that `told` makes for people."""
+    if prints_json:
+        emit_document(value, prints_json=True)
+        return
+    for line in told():
+        emit_text(printable(REDACTOR.text(line)))
 
 
 def emit_table(

@@ -15,14 +15,15 @@ from ksl.engine.server_log import Repeats, fields_of
 
 
 @contextmanager
-def log_to_stderr() -> Generator[None]:
-    """What runs say (`ctx.log`) and what becomes of them, which credentials were used, and what ksl warns about.
-    KSL_DEBUG=1 adds the rest."""
+def log_to_stderr(*, audits: bool = True) -> Generator[None]:
+    """What runs say (`ctx.log`) and what becomes of them, and what ksl warns about. `audits`: also which credentials
+    were used. KSL_DEBUG=1 adds the rest."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if sys.stderr.isatty() else _Lines())
     handler.addFilter(Repeats())
     debug = os.environ.get("KSL_DEBUG") == "1"
-    root, told = logging.getLogger(), [logging.getLogger("ksl.run"), logging.getLogger("ksl.credentials")]
+    names = ["ksl.run", "ksl.credentials"] if audits else ["ksl.run"]
+    root, told = logging.getLogger(), [logging.getLogger(name) for name in names]
     before = [logger.level for logger in (root, *told)]
     root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.WARNING)

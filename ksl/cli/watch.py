@@ -76,14 +76,21 @@ def verdict(run: Json) -> tuple[Json, int]:
             return shown | {"waiting_on": run.get("waiting_on")} | error, exits.SUSPENDED
 
 
-def how_to_go_on(run: Json, *, carries_on: bool) -> str:
+async def how_it_goes_on(client: Client, run: Json) -> str:
     """One line for stderr on a run that is not over."""
+    waits = run["status"] == "waiting"
+    open_hooks: list[Json] = (await client.hooks(run_id=run["run_id"]))["hooks"] if waits else []
+    return how_to_go_on(run, carries_on=client.carries_on, open_hooks=len(open_hooks))
+
+
+def how_to_go_on(run: Json, *, carries_on: bool, open_hooks: int = 0) -> str:
+    """`open_hooks`: how many there are, those among them that the run does not wait for yet."""
     run_id = run["run_id"]
     hooks = [item for item in waits_of(run) if item.get("kind") == "hook"]
     match run["status"]:
         case "waiting" if hooks:
             steps = [step_of(item) for item in hooks]
-            which = f" --step {steps[0]}" if len(steps) > 1 else ""
+            which = f" --step {steps[0]}" if max(open_hooks, len(steps)) > 1 else ""
             alone = "" if carries_on else "; with `ksl serve` running it goes on by itself after that"
             what = f"Run {run_id} waits for {', '.join(steps)}. "
             return f"{what}Answer with `ksl hooks resume {run_id}{which} --data JSON`{alone}."

@@ -44,6 +44,18 @@ def step_of(item: Json) -> str:
     return str(item.get("step") or "").removeprefix("step:")
 
 
+def standing(run: Json) -> str:
+    """ "Run run_1 of publish: Waiting on hook (hook#0)."."""
+    told = label(run["status"])
+    if waits := [step_of(item) for item in waits_of(run) if step_of(item)]:
+        told = f"{told} ({', '.join(waits)})"
+    if run["status"] == "succeeded":
+        told = f"{told}, with output {compact(run['output'], 400)}"
+    elif error := error_of(run):
+        told = f"{told}: {error.get('type')}: {error.get('message')}"
+    return f"Run {run['run_id']} of {run['workflow']}: {told.rstrip('.')}."
+
+
 def event_line(event: Json) -> str:
     """Time, type, step, short data: one event to a line."""
     data = "" if event.get("data") is None else compact(event["data"], 80)

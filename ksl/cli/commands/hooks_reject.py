@@ -26,4 +26,4 @@ def command(
     async def ask(client: Client) -> Json:
         return await client.reject(hook_target(target, step), reason)
 
-    act(ctx, invocation, ask, wait_for_s=wait_for)
+    act(ctx, invocation, ask, wait_for_s=wait_for, did="Rejected")

@@ -26,4 +26,4 @@ def command(
     async def ask(client: Client) -> Json:
         return await client.resume(hook_target(target, step), data)
 
-    act(ctx, invocation, ask, wait_for_s=wait_for)
+    act(ctx, invocation, ask, wait_for_s=wait_for, did="Answered")

@@ -32,4 +32,4 @@ def command(
         await client.cancel(run_id, reason=reason, force=force)
         return {"run_id": run_id}
 
-    act(ctx, invocation, ask, wait_for_s=wait_for, wanted="cancelled")
+    act(ctx, invocation, ask, wait_for_s=wait_for, did="Asked to stop", wanted="cancelled")

@@ -58,4 +58,4 @@ def command(
     async def ask(client: Client) -> Json:
         return await client.fork(run_id, at=at, changes=dict(outputs), input=input_)
 
-    act(ctx, invocation, ask, wait_for_s=wait_for)
+    act(ctx, invocation, ask, wait_for_s=wait_for, did=f"Made from {run_id}")

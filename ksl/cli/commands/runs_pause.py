@@ -27,4 +27,4 @@ def command(ctx: click.Context, invocation: Invocation, chosen: Chosen, reason: 
         await client.pause(run_id, reason=reason)
         return {"run_id": run_id}
 
-    act(ctx, invocation, ask, wait_for_s=0.0, wanted="held")
+    act(ctx, invocation, ask, wait_for_s=0.0, did="Paused", wanted="held")

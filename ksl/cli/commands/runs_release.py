@@ -33,4 +33,4 @@ def command(
         await client.release(run_id, accept_drift=accept_drift)
         return {"run_id": run_id}
 
-    act(ctx, invocation, ask, wait_for_s=wait_for)
+    act(ctx, invocation, ask, wait_for_s=wait_for, did="Released")

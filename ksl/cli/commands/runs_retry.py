@@ -28,4 +28,4 @@ def command(ctx: click.Context, invocation: Invocation, chosen: Chosen, wait_for
         await client.retry(run_id)
         return {"run_id": run_id}
 
-    act(ctx, invocation, ask, wait_for_s=wait_for)
+    act(ctx, invocation, ask, wait_for_s=wait_for, did="It may go on")

@@ -26,4 +26,4 @@ def command(
         await client.wake(run_id, step)
         return {"run_id": run_id}
 
-    act(ctx, invocation, ask, wait_for_s=wait_for)
+    act(ctx, invocation, ask, wait_for_s=wait_for, did="Woken")

@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, emit_document
+from ksl.cli.output import Json, emit_told
 from ksl.cli.triggers import acting
 
 
@@ -18,7 +18,14 @@ from ksl.cli.triggers import acting
 def command(invocation: Invocation, workflow: str, user: str) -> None:
     """Give a user a run of the workflow at each firing. USER is a name of your own; runs have it as
     ctx.subscriber."""
-    emit_document(asyncio.run(_ask(invocation, workflow, user)), prints_json=invocation.prints_json)
+    row = asyncio.run(_ask(invocation, workflow, user))
+    emit_told(
+        row,
+        lambda: [
+            f"{row['subscriber']} gets a run of {row['workflow']} at each firing ({row['subscription_id']})."
+        ],
+        prints_json=invocation.prints_json,
+    )
 
 
 async def _ask(invocation: Invocation, workflow: str, user: str) -> Json:

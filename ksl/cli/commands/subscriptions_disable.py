@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, emit_document
+from ksl.cli.output import Json, emit_told
 from ksl.cli.triggers import acting
 
 
@@ -16,7 +16,14 @@ from ksl.cli.triggers import acting
 @pass_invocation
 def command(invocation: Invocation, subscription_id: str) -> None:
     """Keep a subscriber from getting runs, for the time being."""
-    emit_document(asyncio.run(_ask(invocation, subscription_id)), prints_json=invocation.prints_json)
+    row = asyncio.run(_ask(invocation, subscription_id))
+    emit_told(
+        row,
+        lambda: [
+            f"{row['subscriber']} gets no runs of {row['workflow']} any more ({row['subscription_id']})."
+        ],
+        prints_json=invocation.prints_json,
+    )
 
 
 async def _ask(invocation: Invocation, subscription_id: str) -> Json:

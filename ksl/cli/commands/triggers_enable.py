@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, emit_document
+from ksl.cli.output import Json, emit_told
 from ksl.cli.triggers import acting
 
 
@@ -17,7 +17,9 @@ from ksl.cli.triggers import acting
 @pass_invocation
 def command(invocation: Invocation, slug: str, workflow: str | None) -> None:
     """Let a source, or one of its attachments, fire again."""
-    emit_document(asyncio.run(_ask(invocation, slug, workflow)), prints_json=invocation.prints_json)
+    switched = asyncio.run(_ask(invocation, slug, workflow))
+    what = slug if workflow is None else f"{slug}, for {workflow},"
+    emit_told(switched, lambda: [f"{what} is enabled."], prints_json=invocation.prints_json)
 
 
 async def _ask(invocation: Invocation, slug: str, workflow: str | None) -> Json:

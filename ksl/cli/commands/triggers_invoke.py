@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import click
 
@@ -10,7 +11,7 @@ from ksl.cli import exits
 from ksl.cli.app import narrate
 from ksl.cli.arguments import JSON_SOURCE
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, compact, emit_document
+from ksl.cli.output import Json, compact, emit_told
 from ksl.cli.triggers import acting
 
 SHOWN = 2_000  # characters of the payload
@@ -29,8 +30,21 @@ def command(ctx: click.Context, invocation: Invocation, slug: str, payload: byte
     The payload is shown first: what --input says, or a cron source's own; a poll goes and looks for it.
     """
     firing = asyncio.run(_ask(invocation, slug, payload))
-    emit_document(firing, prints_json=invocation.prints_json)
+    emit_told(firing, lambda: _told(firing), prints_json=invocation.prints_json)
     ctx.exit(exits.FAILED if firing["verdict"] == "failed" else exits.DONE)
+
+
+def _told(firing: Json) -> Iterator[str]:
+    why = f", {firing['reason']}" if firing["reason"] else ""
+    yield f"Fired {firing['source']}: {firing['verdict']}{why}."
+    for run in firing["runs"]:
+        yield f"{run['run_id']} of {run['workflow']}{_for(run)}"
+    for error in firing["errors"]:
+        yield f"{error['workflow'] or firing['source']}{_for(error)}: {error['type']}: {error['message']}"
+
+
+def _for(started: Json) -> str:
+    return f" for {started['subscriber']}" if started["subscriber"] else ""
 
 
 async def _ask(invocation: Invocation, slug: str, payload: bytes | None) -> Json:

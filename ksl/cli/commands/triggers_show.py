@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
 
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, emit_document
+from ksl.cli.output import Json, compact, emit_told
 from ksl.cli.triggers import looking
 from ksl.errors import BadRequest
 
@@ -36,9 +37,8 @@ def command(invocation: Invocation, slug: str, number: int, since: str | None) -
 
     Times are printed on the clocks of the source's zone with their offset, and in UTC.
     """
-    emit_document(
-        asyncio.run(_ask(invocation, slug, number, _moment(since))), prints_json=invocation.prints_json
-    )
+    shown = asyncio.run(_ask(invocation, slug, number, _moment(since)))
+    emit_told(shown, lambda: _told(shown), prints_json=invocation.prints_json)
 
 
 async def _ask(invocation: Invocation, slug: str, number: int, since: datetime) -> Json:
@@ -54,6 +54,35 @@ async def _ask(invocation: Invocation, slug: str, number: int, since: datetime) 
             for instant_s in schedule.upcoming(after.timestamp(), number)
         ]
     return shown
+
+
+def _told(shown: Json) -> Iterator[str]:
+    yield f"trigger   {shown['slug']}, a {shown['kind']}, {'enabled' if shown['enabled'] else 'disabled'}"
+    if shown["description"]:
+        yield f"          {shown['description']}"
+    if "url" in shown:
+        yield f"address   POST {shown['url']}"
+        yield f"verified  by {shown['verify'] or 'nothing: whoever reaches the address can start runs'}"
+    if "schedule" in shown:
+        yield f"when      {shown['schedule']} {shown['timezone']}"
+    if "misfire" in shown:
+        yield f"missed    {shown['misfire']}, overlap {shown['overlap']}"
+    for each in shown["attachments"]:
+        disabled = "" if each["enabled"] else " (disabled)"
+        subscribed = "" if each["subscribers"] is None else f" ({each['subscribers']} subscribed)"
+        yield f"starts    {each['workflow']}{subscribed}{disabled}"
+    for place, moment in enumerate(shown.get("next", ())):
+        yield f"{'next' if not place else '':<9} {moment['local']}  {moment['utc']}"
+    if shown["state"] is not None:
+        yield f"state     {compact(shown['state'], 400)}"
+    if shown.get("error"):
+        again = f", next at {shown['retry_at']}" if shown.get("retry_at") else ""
+        yield f"failing   {shown['failures']} times: {compact(shown['error'], 400)}{again}"
+    if newest := shown["last_firing"]:
+        came = ", ".join(newest["run_ids"][:5]) or newest["reason"] or ""
+        yield f"newest    {newest['at']} {newest['verdict']} {came}".rstrip()
+    if shown["refused"]:
+        yield f"refused   {shown['refused']} deliveries"
 
 
 def _moment(text: str | None) -> datetime:

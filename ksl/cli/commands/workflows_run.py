@@ -14,7 +14,7 @@ from ksl.cli.connect import connected
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_document
 from ksl.cli.progress import Progress
-from ksl.cli.watch import Patience, how_it_ended, how_to_go_on, verdict, watch
+from ksl.cli.watch import Patience, how_it_ended, how_it_goes_on, verdict, watch
 from ksl.errors import InvalidInput, KslError
 
 
@@ -70,7 +70,7 @@ async def _run(
         run = await watch(client, begun.run_id, patience, progress=Progress())
         shown, code = verdict(run)
         if code == exits.SUSPENDED:
-            narrate(how_to_go_on(run, carries_on=client.carries_on))
+            narrate(await how_it_goes_on(client, run))
         elif code == exits.FAILED:
             narrate(how_it_ended(run))
         return shown, code

@@ -54,6 +54,7 @@ def test_a_run_that_waits_exits_3_and_says_how_to_go_on(tiny: TinyServer):
         "POST /workflows/greeting": (202, {"run_id": "run_1", "status": "waiting"}),
         "GET /runs/run_1": (200, waiting),
         "GET /runs/run_1/stream": (200, stream(event_json(1, "run_created"))),
+        "GET /hooks": (200, {"hooks": [{"step": "approve#0"}]}),
     }
     done = ksl("workflows", "run", "greeting")
     assert done.exit_code == 3
@@ -63,6 +64,9 @@ def test_a_run_that_waits_exits_3_and_says_how_to_go_on(tiny: TinyServer):
         "waiting_on": [{"kind": "hook", "step": "approve#0"}],
     }
     assert "ksl hooks resume run_1 --data JSON" in done.stderr
+    # Another hook is open that the body does not wait for yet: without its name an answer would be for none.
+    tiny.answers["GET /hooks"] = (200, {"hooks": [{"step": "approve#0"}, {"step": "later#0"}]})
+    assert "ksl hooks resume run_1 --step approve#0 --data JSON" in ksl("workflows", "run", "greeting").stderr
 
 
 def test_detached_a_run_is_stored_and_left(tiny: TinyServer):

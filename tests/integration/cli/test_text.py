@@ -123,3 +123,93 @@ def test_hooks_and_workflows_are_tables(tiny: TinyServer):
     )
     assert ksl("hooks", "list").splitlines()[1] == "run_1  approve#0  order     Ship it?  never"
     assert ksl("workflows", "list").splitlines()[1] == "order     Takes an order."
+
+
+def test_what_was_done_is_said_in_a_sentence(tiny: TinyServer):
+    tiny.answers |= {
+        "GET /runs/run_1": (200, run_json("waiting", waiting_on=[{"kind": "hook", "step": "step:ask#0"}])),
+        "GET /runs/run_2": (200, run_json("succeeded", run_id="run_2", output="a\x1b[2Jb")),
+        "POST /runs/run_1/fork": (202, {"run_id": "run_2", "status": "queued"}),
+        "GET /hooks": (200, {"hooks": []}),
+        "POST /hooks/secret": (200, {"status": "resumed", "answered_at": "2026-11-21T12:00:00.000Z"}),
+    }
+    for verb in ("retry", "cancel", "pause", "release"):
+        tiny.answers[f"POST /runs/run_1/{verb}"] = (202, {"run_id": "run_1", "status": "waiting"})
+    for verb in ("resume", "reject"):
+        tiny.answers[f"POST /runs/run_1/hooks/{verb}"] = (200, {"run_id": "run_1", "status": verb})
+    stands = "Run run_1 of greeting: Waiting on hook (ask#0)."
+    for args, did in (
+        (("hooks", "resume", "run_1"), "Answered."),
+        (("hooks", "reject", "run_1"), "Rejected."),
+        (("runs", "retry", "run_1"), "It may go on."),
+        (("runs", "cancel", "run_1"), "Asked to stop."),
+        (("runs", "pause", "run_1"), "Paused."),
+        (("runs", "release", "run_1"), "Released."),
+    ):
+        assert ksl(*args) == f"{did} {stands}\n"
+        assert ksl(*args, "--json").startswith('{"run_id": "run_1"')
+    forked = ksl("runs", "fork", "run_1", "--at", "ask#0")
+    assert forked.startswith("Made from run_1. Run run_2 of greeting: Success, with output ")
+    assert "\x1b" not in forked
+    assert ksl("hooks", "resume", "secret") == "Answered.\n"
+
+
+def test_what_was_done_to_many_is_said_in_a_sentence(tiny: TinyServer):
+    counted: dict[str, Any] = {"matched": 2, "since": None}
+    changed: dict[str, Any] = {"changed": 2, "errors": [], "next_cursor": None}
+    tiny.answers["POST /runs/cancel"] = [(200, counted), (200, changed)]
+    assert ksl("runs", "cancel", "--status", "sleeping", "--yes") == "Cancel: 2 of 2 runs.\n"
+
+
+TRIGGER = {
+    "slug": "digest",
+    "kind": "cron",
+    "name": "Digest",
+    "description": "Every morning\x1b[2J.",
+    "enabled": True,
+    "attachments": [{"id": "digest:mail", "workflow": "mail", "enabled": False, "subscribers": 2}],
+    "schedule": "0 9 * * *",
+    "timezone": "Europe/Berlin",
+    "misfire": "coalesce",
+    "overlap": "skip",
+    "payload": {},
+    "state": None,
+    "last_firing": {
+        "at": "2026-11-21T08:00:00.000Z",
+        "verdict": "started",
+        "run_ids": ["run_1"],
+        "reason": None,
+    },
+    "refused": 0,
+}
+
+
+def test_a_source_is_shown_as_text(tiny: TinyServer):
+    tiny.answers["GET /triggers/digest"] = (200, TRIGGER)
+    assert ksl("triggers", "show", "digest", "--from", "2026-11-21", "--next", "2").splitlines() == [
+        "trigger   digest, a cron, enabled",
+        "          Every morning�[2J.",
+        "when      0 9 * * * Europe/Berlin",
+        "missed    coalesce, overlap skip",
+        "starts    mail (2 subscribed) (disabled)",
+        "next      2026-11-21T09:00:00+01:00  2026-11-21T08:00:00Z",
+        "          2026-11-22T09:00:00+01:00  2026-11-22T08:00:00Z",
+        "newest    2026-11-21T08:00:00.000Z started run_1",
+    ]
+
+
+def test_a_firing_is_told_with_what_came_of_it(tiny: TinyServer):
+    started = {"run_id": "run_1", "workflow": "mail", "subscriber": "ada", "item": None}
+    wrong = {"workflow": "pay", "subscriber": None, "type": "InvalidInput", "message": "no id"}
+    firing = {"source": "digest", "verdict": "started", "reason": None, "run_ids": ["run_1"]}
+    tiny.answers |= {
+        "GET /triggers/digest": (200, TRIGGER),
+        "POST /triggers/digest/invoke": (200, firing | {"runs": [started], "errors": [wrong]}),
+        "POST /triggers/digest/disable": (200, {"slug": "digest", "workflow": None, "enabled": False}),
+    }
+    assert ksl("triggers", "invoke", "digest").splitlines() == [
+        "Fired digest: started.",
+        "run_1 of mail for ada",
+        "pay: InvalidInput: no id",
+    ]
+    assert ksl("triggers", "disable", "digest") == "digest is disabled.\n"
