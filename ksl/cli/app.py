@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from ksl import __version__
-from ksl.cli import exits
+from ksl.cli import exits, streams
 from ksl.cli.invocation import Invocation, with_shared
 from ksl.cli.redaction import REDACTOR
 from ksl.errors import KslError
@@ -69,6 +69,7 @@ class Root(LazyGroup):
         **extra: Any,
     ) -> NoReturn:
         invocation = extra.setdefault("obj", Invocation())
+        streams.open_what_is_closed()
         try:
             # Without standalone mode click returns the code of ctx.exit() and of --help.
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -84,10 +85,14 @@ class Root(LazyGroup):
             code = exits.INTERRUPTED
         except BrokenPipeError:
             # Whoever read our stdout has left (`ksl runs list | head`): there is nobody to say anything to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            streams.leave_stdout()
             code = exits.FAILED
         except Exception as error:
-            narrate(our_fault(error))
+            if isinstance(error, OSError) and (said := streams.stdout_mishap(error)):
+                streams.leave_stdout()
+            else:
+                said = our_fault(error)
+            narrate(said)
             code = exits.FAILED
         sys.exit(code if isinstance(code, int) else exits.DONE)
 

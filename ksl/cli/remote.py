@@ -128,9 +128,8 @@ class RemoteClient:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
-    async def follow(self, run_id: str, *, text: bool = False) -> AsyncIterator[Json]:
-        async for event in self._stream(run_id, after=0, text=text):
-            yield event
+    def follow(self, run_id: str, *, text: bool = False) -> AsyncIterator[Json]:
+        return self._stream(run_id, after=0, text=text)
 
     async def cancel(self, run_id: str, *, reason: str, force: bool) -> None:
         await self._json("POST", f"/runs/{_part(run_id)}/cancel", json={"reason": reason, "force": force})

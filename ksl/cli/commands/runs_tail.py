@@ -13,6 +13,7 @@ from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import emit_json
 from ksl.cli.speaking import Speaking
+from ksl.cli.streams import read_to_where_it_is_left
 from ksl.cli.watch import how_to_go_on
 from ksl.cli.words import event_line, step_of
 
@@ -32,13 +33,14 @@ def command(ctx: click.Context, invocation: Invocation, run_id: str) -> None:
 async def _tail(invocation: Invocation, run_id: str) -> int:
     async with reading(invocation) as reader:
         speaking = Speaking()
-        async for item in reader.follow(run_id, text=True):
-            if invocation.prints_json:
-                emit_json(item)
-            elif item["type"] == "text":
-                speaking.take(item, label=f"  {step_of(item)}: ")
-            else:
-                speaking.line(event_line(item))
+        async with read_to_where_it_is_left(reader.follow(run_id, text=True)) as items:
+            async for item in items:
+                if invocation.prints_json:
+                    emit_json(item)
+                elif item["type"] == "text":
+                    speaking.take(item, label=f"  {step_of(item)}: ")
+                else:
+                    speaking.line(event_line(item))
         run = await reader.run(run_id)
         if run["status"] in ENDED:
             return exits.DONE
