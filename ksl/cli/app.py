@@ -104,12 +104,12 @@ def narrate(text: str) -> None:
 def paragraph(error: KslError) -> str:
     """The error as a person reads it. Fields of an invalid input are listed where its text omits them."""
     found: list[dict[str, Any]] = getattr(error, "errors", [])
-    lines = [error.explain().partition("\nSee ")[0]]
+    lines = [f"{error.code} {error}"]
     for item in found:
         where, why = ".".join(str(part) for part in item.get("loc", ())), str(item.get("msg", ""))
         if where not in str(error) or why not in str(error):
             lines.append(f"  {where or 'the whole input'}: {why}")
-    return "\n".join([*lines, "See " + error.explain().rpartition("\nSee ")[2]])
+    return "\n".join([*lines, error.more])
 
 
 def our_fault(error: Exception) -> str:
@@ -137,6 +137,7 @@ def our_fault(error: Exception) -> str:
         "serve": ("serve", "Run the project's workflows and answer HTTP until stopped."),
         "open": ("open", "Open the console in a browser, logged in."),
         "models": ("models", "Which models can be asked: keys, servers that answer."),
+        "explain": ("explain", "Say why an error comes up and what to do."),
         "doctor": ("doctor", "Check this machine, the project and its data; say what to do."),
         "backup": ("backup", "Copy the database into one file, also while a server runs."),
         "restore": ("restore", "Put a backup in the place of the database."),

@@ -22,9 +22,14 @@ class KslError(Exception):
     def message(self) -> str:
         return str(self)
 
+    @property
+    def more(self) -> str:
+        """Where to read more."""
+        return f"`ksl explain {self.code}` says more."
+
     def explain(self) -> str:
         """The paragraph shown to a person: code, message, where to read more."""
-        return f"{self.code} {self}\nSee docs/errors/{self.code}.md"
+        return f"{self.code} {self}\n{self.more}"
 
 
 class FixCode(KslError):

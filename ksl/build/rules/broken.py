@@ -10,9 +10,6 @@ from ksl.errors import FixCode
 class RuleBroken(FixCode):
     """`code` is that of the rule, by `rule_broken`."""
 
-    def explain(self) -> str:
-        return f"{self.code} {self}\nSee docs/rules/{self.code}.md"
-
 
 @cache
 def rule_broken(code: str) -> type[RuleBroken]:

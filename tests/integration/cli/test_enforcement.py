@@ -65,7 +65,7 @@ def test_a_workflow_that_breaks_a_rule_starts_no_runs_and_the_others_do(project:
     done = ksl(project, "workflows", "run", "asking")
     assert done.exit_code == 1
     assert done.stderr.startswith("KSL003 workflow asking breaks a rule at workflows/flows.py:16:5")
-    assert "See docs/rules/KSL003.md" in done.stderr
+    assert "`ksl explain KSL003` says more." in done.stderr
 
 
 def test_an_engine_inside_a_command_keeps_the_rules_too(project: Path):

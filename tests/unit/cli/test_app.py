@@ -56,7 +56,7 @@ def test_an_error_ends_the_command_with_its_code_and_one_paragraph(
     with_command(monkeypatch, raising=error)
     done = CliRunner().invoke(cli, ["burst"])
     assert (done.exit_code, done.stdout) == (code, "")
-    assert done.stderr == f"{error.code} {error}\nSee docs/errors/{error.code}.md\n"
+    assert done.stderr == f"{error.code} {error}\n`ksl explain {error.code}` says more.\n"
 
 
 def test_a_bug_is_one_line_and_a_traceback_only_when_asked_for(monkeypatch: pytest.MonkeyPatch):
@@ -82,7 +82,7 @@ def test_the_fields_of_an_invalid_input_are_named_once():
     assert paragraph(error).splitlines() == [
         "KSL407 The input does not fit.",
         "  items.3.name: Field required",
-        "See docs/errors/KSL407.md",
+        "`ksl explain KSL407` says more.",
     ]
     told = InvalidInput("name: Field required.", [{"loc": ["name"], "msg": "Field required"}])
     assert len(paragraph(told).splitlines()) == 2

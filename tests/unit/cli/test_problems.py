@@ -31,7 +31,7 @@ def test_the_fields_of_an_invalid_input_come_along():
 
 def test_a_code_of_a_newer_server_keeps_its_code_and_words():
     error = said(409, code="KSL999", detail="Something new.")
-    assert paragraph(error) == "KSL999 Something new.\nSee docs/errors/KSL999.md"
+    assert paragraph(error) == "KSL999 Something new.\n`ksl explain KSL999` says more."
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b""])
