@@ -103,7 +103,7 @@ lock:
 	@rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(COMPILE) --build-deps-for editable --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra agents --extra dev --extra mcp --extra oauth --extra otel --extra speed --constraint requirements.lock --output-file requirements-dev.lock \
+	$(COMPILE) --extra agents --extra dev --extra mcp --extra oauth --extra otel --constraint requirements.lock --output-file requirements-dev.lock \
 	  pyproject.toml
 	@rm -rf $(VENV)/lock
 
