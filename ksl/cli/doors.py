@@ -14,7 +14,7 @@ from ksl.cli.connect import read_token, server_of
 from ksl.cli.invocation import Invocation
 from ksl.cli.project import discovered
 from ksl.cli.redaction import REDACTOR
-from ksl.errors import KslError
+from ksl.errors import KslError, SchemaTooNew
 from ksl.log.lock import read_holder
 from ksl.tui.client import Door, Lost
 
@@ -63,7 +63,7 @@ class ProjectDoors:
                 self._stored = await self._open()
             except KslError as error:
                 await self.aclose()
-                raise Lost(error.explain()) from error
+                raise Lost(_sentence(error)) from error
         return self._stored
 
     async def aclose(self) -> None:
@@ -126,6 +126,16 @@ async def opened_folder(settings: Settings, stack: AsyncExitStack) -> tuple[Fast
     )
     await runtime.triggers.standing.load()
     return create_app(runtime, port=80), token
+
+
+def _sentence(error: KslError) -> str:
+    """Why there is nothing to show, and what to call."""
+    why = str(error).partition(". ")[0]
+    if isinstance(error, SchemaTooNew):
+        command = "pip install --upgrade ksl"
+    else:
+        command = "ksl serve" if "older ksl" in why else "ksl doctor"
+    return f"{error.code} {why}. Run: {command}"
 
 
 def _keys(settings: Settings) -> TokenKeys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import App, ScreenStackError, SystemCommand
@@ -13,8 +14,9 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from ksl import __version__
-from ksl.tui import safe
+from ksl.tui import safe, words
 from ksl.tui.client import Lost, Refused
+from ksl.tui.dialogs import View
 from ksl.tui.frame import TABS, Framed, Line
 from ksl.tui.help import HelpScreen
 from ksl.tui.hooks import HooksScreen
@@ -26,9 +28,10 @@ from ksl.tui.link import Change, Doors, Link
 from ksl.tui.palette import Places
 from ksl.tui.run import RunScreen
 from ksl.tui.runs import RunsScreen
-from ksl.tui.session import SessionScreen
 from ksl.tui.server_log import ServerLog
+from ksl.tui.session import SessionScreen
 from ksl.tui.sessions import SessionsScreen
+from ksl.tui.starting import NotStarted, Starter
 from ksl.tui.system import SystemScreen
 from ksl.tui.triggers import TriggersScreen
 from ksl.tui.words import NICE, PLAIN
@@ -66,6 +69,7 @@ class KslApp(App[None]):
         ),
         Binding("ctrl+p", "command_palette", "Palette", show=False, priority=True, id="app.palette"),
         Binding("ctrl+o", "jump", "Jump to a part of the screen", show=False, priority=True, id="app.jump"),
+        Binding("S", "serve", "Start the server", show=False, id="app.serve"),
         Binding("ctrl+l", "redraw", "Draw the screen anew", show=False, id="app.redraw"),
     ]
 
@@ -78,13 +82,17 @@ class KslApp(App[None]):
         log: ServerLog | None = None,
         folder: Path | None = None,
         keys: Mapping[str, str] | None = None,
+        starter: Starter | None = None,
     ) -> None:
         """`log`: of the server that is run beside, else the server is asked for its own. `folder`: the project's, where
         it is on this machine; files are opened in an editor from there. `keys`: the setting `tui.keys`.
+        `starter`: where a server can be started from here.
 
         Errors: UnknownSetting, BadSetting.
         """
         super().__init__()
+        self.starter = starter
+        self._is_starting = False
         self._keys = keymap_of(keys or {})
         self.set_keymap(self._keys)
         self.look = PLAIN if ascii else NICE
@@ -124,14 +132,57 @@ class KslApp(App[None]):
     def banner(self) -> str:
         match self.link.state:
             case "stored":
-                return "engine stopped: showing the database, read-only. Start it with: ksl serve"
+                return f"{self._stopped()}: showing the database, read-only. {self._how_to_start()}"
             case "lost":
                 where = self.link.name or "the server"
                 return f"lost {where}, retry in {self.link.retry_in_s} s"
+            case "searching" if self._is_starting:
+                return "ksl serve is being started"
             case "searching":
-                return safe.line(self.link.why, 500)
+                can_start = self.starter is not None and self.link.why.endswith("ksl serve")
+                return safe.line(self.link.why, 500) + (f"  {self._how_to_start()}" if can_start else "")
             case "live":
                 return ""
+
+    def _stopped(self) -> str:
+        stopped = self.starter.stopped() if self.starter is not None else None
+        if self._is_starting or stopped is None:
+            return "no engine runs"
+        ago = words.ago(stopped.at_ms, self.now_ms())
+        return f"engine stopped {ago}" if stopped.in_order else f"engine died, {ago} or later"
+
+    def _how_to_start(self) -> str:
+        if self._is_starting:
+            return "ksl serve is being started"
+        if self.starter is None:
+            return "Start it with: ksl serve"
+        return f"{self.key_of('app.serve')} starts it."
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "serve":
+            return self.starter is not None and self.link.state in ("stored", "searching")
+        return super().check_action(action, parameters)
+
+    def action_serve(self) -> None:
+        if not self._is_starting:
+            self._is_starting = True
+            self.tell()
+            self.run_worker(self._serve, group="serve")
+
+    async def _serve(self) -> None:
+        assert self.starter is not None
+        try:
+            said = await self.starter.start()
+        except NotStarted as error:
+            width = max(self.size.width * 9 // 10 - 6, 20)
+            text = [each for line in (str(error), "", *error.last) for each in wrap(line, width) or [""]]
+            self.push_screen(View("ksl serve did not start", "\n".join(text)))
+        else:
+            self.notify(safe.line(said, 600), timeout=30, markup=False)
+            self.link.look()
+        finally:
+            self._is_starting = False
+            self.tell()
 
     def status(self) -> str:
         link, dot = self.link, self.look.bullet
@@ -189,6 +240,8 @@ class KslApp(App[None]):
             front.heard()
 
     def _second(self) -> None:
+        if self.link.state == "stored":
+            self.tell()  # how long it has been so
         if (front := self._front) is not None:
             front.second()
 

@@ -94,6 +94,7 @@ class Framed(Screen[None]):
         super().__init__()
         self._is_composed = False
         self._one_at_a_time = asyncio.Lock()
+        self._refused = ""  # why the newest question was refused
         self._wanted: str | None = None  # key of a line that somebody wants to go to
 
     @property
@@ -149,6 +150,7 @@ class Framed(Screen[None]):
         try:
             async with self._one_at_a_time:
                 await self.load()
+            self._refused = ""
             self._choose_wanted()
         except Lost:
             return  # the link will notice, and everything is asked again when it is back
@@ -181,7 +183,10 @@ class Framed(Screen[None]):
         """A second has passed."""
 
     def refused(self, refused: Refused) -> None:
-        self.say(refused.detail, wrong=True)
+        """Once: what cannot be read is asked for again every few seconds."""
+        if refused.detail != self._refused:
+            self._refused = refused.detail
+            self.say(refused.detail, wrong=True)
 
     def say(self, text: str, *, wrong: bool = False) -> None:
         self.ksl.notify(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Literal, Protocol
 
 import msgspec
@@ -57,6 +57,7 @@ class Link:
         return self.client is not None and self.client.door.read_only
 
     @property
+        self._looks = asyncio.Event()
     def name(self) -> str:
         return self.client.door.name if self.client is not None else ""
 
@@ -70,6 +71,10 @@ class Link:
                     failures = 0
                     if self.read_only:
                         await self._look_again()
+    def look(self) -> None:
+        """Looks for a server now, not when its time has come."""
+        self._looks.set()
+
                     else:
                         await self._follow()
                 except Lost as lost:
@@ -101,7 +106,10 @@ class Link:
         here = self.client.door
         while (door := await self._doors.find()) == here:
             self._changed([])
-            await asyncio.sleep(LOOK_AGAIN_S)
+            self._looks.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await self._looks.wait()
         before, self.client = self.client, Client(door)
         await before.aclose()
         await self._follow()

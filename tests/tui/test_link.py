@@ -68,7 +68,7 @@ async def test_without_a_server_the_database_is_shown_and_nothing_can_be_changed
     try:
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: app.link.state == "stored" and len(runs_of(app).rows) == len(made))
-            assert "engine stopped: showing the database, read-only" in text_of(app)
+            assert "no engine runs: showing the database, read-only" in text_of(app)
             assert app.link.client is not None
             with pytest.raises(Refused, match="No server runs"):
                 await app.link.client.post(f"/runs/{made['waiting']}/cancel")

@@ -19,6 +19,7 @@ def command(invocation: Invocation, *, ascii: bool) -> None:
 
     With no server running it shows the project's database, and changes nothing.
     """
+    from ksl.cli.background import Background
     from ksl.cli.doors import NamedDoor, ProjectDoors
     from ksl.tui.app import KslApp
 
@@ -32,4 +33,10 @@ def command(invocation: Invocation, *, ascii: bool) -> None:
             KslApp(door, ascii=ascii, folder=settings.folder, keys=settings.tui.keys).run()
     else:
         settings = settings_of(invocation)
-        KslApp(ProjectDoors(settings), ascii=ascii, folder=settings.folder, keys=settings.tui.keys).run()
+        KslApp(
+            ProjectDoors(settings),
+            ascii=ascii,
+            folder=settings.folder,
+            keys=settings.tui.keys,
+            starter=Background(settings),
+        ).run()
