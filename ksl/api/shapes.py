@@ -63,6 +63,7 @@ class StepShape(BaseModel):
     due: datetime | None = Field(
         description="Of what it waits for: its next attempt, a sleep's end, a deadline"
     )
+    by: str | None = Field(description="Who answered the hook, or ended the sleep before its moment")
     started_at: datetime | None
     finished_at: datetime | None
     input: Json

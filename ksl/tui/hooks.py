@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
@@ -16,9 +17,11 @@ from ksl.tui import safe, words
 from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.dialogs import Ask, View
 from ksl.tui.form import Form
-from ksl.tui.frame import Framed, Line
+from ksl.tui.frame import Framed
+from ksl.tui.hook_pane import HookPane, left_of, title_of, what_became
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
+from ksl.views.answer_lanes import answer_lanes
 
 
 class HooksScreen(Framed):
@@ -39,20 +42,13 @@ class HooksScreen(Framed):
         super().__init__()
         self.hooks: list[Json] = []
         self.loaded = False
-        self.shown: Json | None = None  # whose form is there
-        self.form: Form | None = None
-        self.gone = ""
         self.wanted_run: str | None = None
 
     def body(self) -> Iterator[Widget]:
         with Horizontal(id="hooks-body"):
             with Vertical(id="list-pane", classes="pane"):
                 yield Lines(id="hooks")
-            with Vertical(id="form-pane", classes="pane"):
-                yield Line(id="question", classes="title")
-                yield Line(id="about", classes="dim")
-                yield Lines(id="hook-details")
-                yield Vertical(id="form-place")
+            yield HookPane()
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -67,11 +63,23 @@ class HooksScreen(Framed):
         super().resized()
         self._show_panes()
 
+    @property
+    def pane(self) -> HookPane:
+        return self.query_one(HookPane)
+
+    @property
+    def shown(self) -> Json | None:
+        """The hook whose form is there."""
+        return self.pane.hook
+
+    @property
+    def form(self) -> Form | None:
+        return self.pane.form
+
     def _show_panes(self) -> None:
-        narrow = self.has_class("narrow")
-        filling = self.form is not None and self.form.has_focus_within
+        narrow, filling = self.has_class("narrow"), self.pane.is_filling
         self.query_one("#list-pane").display = not (narrow and filling)
-        self.query_one("#form-pane").display = not narrow or filling
+        self.pane.display = not narrow or filling
 
     # asking
 
@@ -87,6 +95,8 @@ class HooksScreen(Framed):
 
     def second(self) -> None:
         self.query_one("#hooks").refresh()
+        if self.ksl.link.state != "lost":
+            self.pane.tell(self.ksl.now_ms())
 
     # showing
 
@@ -104,50 +114,46 @@ class HooksScreen(Framed):
 
     def _paint(self, hooks: list[Json], place: int, width: int) -> Text:
         hook = hooks[place]
-        until = words.left(words.moment(hook["expires_at"]), self.ksl.now_ms())
-        limit = f"{until.removeprefix('in ')} left" if until else "no limit"
+        limit = left_of(hook, self.ksl.now_ms())
         sign = self.ksl.look.states["waiting"]
-        title = safe.line(hook["title"] or hook["name"] or words.bare(hook["step"]))
         room = max(width - len(limit) - len(sign) - 4, 4)
-        return Text.assemble((f"{sign} ", "yellow"), safe.padded(title, room), "  ", (limit, "dim"))
+        return Text.assemble(
+            (f"{sign} ", "yellow"), safe.padded(safe.line(title_of(hook)), room), "  ", (limit, "dim")
+        )
 
     async def _show_hook(self, key: str | None) -> None:
+        pane = self.pane
         hook = next((hook for hook in self.hooks if _key(hook) == key), None)
-        if self.shown is not None and hook is None and self.form is not None and self.form.has_focus_within:
+        open_still = pane.hook is not None and any(_key(each) == _key(pane.hook) for each in self.hooks)
+        if pane.hook is not None and pane.form is not None and pane.is_filling and not open_still:
             # Somebody else was quicker. What was typed stays to be read until the person leaves it.
-            self.form.problem("This hook takes no answer any more: it was answered, or its run has ended.")
+            self.run_worker(self._tell_of_end(pane.hook, pane.form), group="end", exclusive=True)
             return
-        if hook is not None and self.shown is not None and _key(hook) == _key(self.shown):
+        if hook is not None and pane.hook is not None and _key(hook) == _key(pane.hook):
+            pane.hook = hook  # how its link was used may be new
+            pane.tell(self.ksl.now_ms())
             return
-        self.shown = hook
-        place = self.query_one("#form-place", Vertical)
-        await place.remove_children()
-        self.form = None
-        question, about = self.query_one("#question", Line), self.query_one("#about", Line)
-        details = self.query_one("#hook-details", Lines)
-        if hook is None:
-            question.show("")
-            about.show("")
-            details.show([], lambda _place, _width: Text())
-            return
-        question.show(safe.line(hook["title"] or hook["name"] or words.bare(hook["step"]), 300))
-        asked = words.ago(words.moment(hook["created_at"]), self.ksl.now_ms())
-        about.show(
-            safe.line(f"{hook['workflow']}  {hook['run_id']}  {words.bare(hook['step'])}  asked {asked}", 300)
-        )
-        told = [*self._told(hook["details"])]
-        details.show([None] * len(told), lambda place, width: Text(safe.line(told[place], width)))
-        details.styles.height = min(len(told), 6)
-        details.display = bool(told)
-        self.form = Form(hook["schema"])
-        await place.mount(self.form)
+        await pane.show(hook, self.ksl.now_ms())
+        if hook is not None:
+            self.run_worker(self._find_lanes(hook), group="lanes", exclusive=True)
 
-    def _told(self, details: object) -> Iterator[str]:
-        if isinstance(details, dict):
-            for name, value in details.items():  # pyright: ignore[reportUnknownVariableType]
-                yield f"{safe.line(name, 24)}: {safe.short(value, 300)}"  # pyright: ignore[reportUnknownArgumentType]
-        elif details is not None:
-            yield safe.short(details, 300)
+    async def _tell_of_end(self, hook: Json, form: Form) -> None:
+        told = "it was answered, or its run has ended."
+        if self.client is not None:
+            with suppress(Lost, Refused):
+                run = await self.client.get(f"/runs/{part(hook['run_id'])}", include="steps")
+                id = words.bare(hook["step"])
+                told = what_became(next((step for step in run["steps"] if step["id"] == id), None))
+        form.problem(f"This hook takes no answer any more: {told}")
+
+    async def _find_lanes(self, hook: Json) -> None:
+        if self.client is None:
+            return
+        with suppress(Lost, Refused):  # it is told beside; the form is there without it
+            asked = f"/workflows/{part(hook['workflow'])}/canvas"
+            canvas = await self.client.get(asked, run=hook["run_id"], expand="true")
+            if self.shown is hook or (self.shown is not None and _key(self.shown) == _key(hook)):
+                self.pane.leads(answer_lanes(canvas, words.bare(hook["step"]), hook["schema"]))
 
     @on(Lines.Moved, "#hooks")
     async def _moved(self, event: Lines.Moved) -> None:
@@ -168,7 +174,7 @@ class HooksScreen(Framed):
 
     def action_fill(self) -> None:
         if self.form is not None:
-            self.query_one("#form-pane").display = True
+            self.pane.display = True
             self.form.focus_first()
 
     def action_back(self) -> None:
@@ -194,15 +200,22 @@ class HooksScreen(Framed):
             self.run_worker(self._reject(self.shown, self.form), group="act")
 
     async def _reject(self, hook: Json, form: Form) -> None:
-        title = hook["title"] or hook["name"] or words.bare(hook["step"])
         reason = await self.ksl.push_screen_wait(
-            Ask(f"Reject {title}?", ["The run gets HookRejected."], reason="reason, shown to the run")
+            Ask(
+                f"Reject {title_of(hook)}?", ["The run gets HookRejected."], reason="reason, shown to the run"
+            )
         )
         if reason is not None:
             await self._send(hook, "reject", {"step": words.bare(hook["step"]), "reason": reason}, form)
 
     async def _send(self, hook: Json, verb: str, body: Json, form: Form) -> None:
         if self.client is None:
+            return
+        if self.client.door.read_only:
+            form.problem(
+                "No server runs, so nobody takes the answer; what you typed is kept. Start one with S, or answer "
+                f"without: ksl hooks resume {hook['run_id']} --step {words.bare(hook['step'])} --data JSON"
+            )
             return
         try:
             answered = await self.client.post(f"/runs/{part(hook['run_id'])}/hooks/{verb}", body)
@@ -212,8 +225,8 @@ class HooksScreen(Framed):
         except Lost as lost:
             form.problem(f"{lost}. Nothing is known to have been done; what you typed is kept.")
             return
-        self.say(f"{hook['title'] or words.bare(hook['step'])}: {answered['status']}")
-        self.shown = None
+        self.say(f"{title_of(hook)}: {answered['status']}")
+        await self.pane.show(None, self.ksl.now_ms())
         self.action_back()
 
     def action_copy(self) -> None:

@@ -56,6 +56,7 @@ class StepState(msgspec.Struct):
     attempts: int = 0
     attempts_max: int | None = None
     due: str | None = None
+    by: str = ""
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     input: bytes | None = None
@@ -104,6 +105,7 @@ def step_json(step: StepState) -> JsonObject:
         "attempts": step.attempts,
         "attempts_max": step.attempts_max,
         "due": step.due,
+        "by": step.by or None,
         "started_at": rfc3339_or_none(step.started_at_ms),
         "finished_at": rfc3339_or_none(step.finished_at_ms),
         "input": value_of(step.input),
@@ -123,6 +125,7 @@ def _apply(step: StepState, event: Event) -> None:
         step.callee = meta.callee or step.callee
         step.attempts = max(step.attempts, meta.attempt)
         step.attempts_max = meta.attempts_max or step.attempts_max
+        step.by = meta.by or step.by
     step.due = _due(event)
     if step.started_at_ms is None:
         step.started_at_ms = (meta.started_at_ms if meta else 0) or event.at_ms

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Select, TextArea
 
+from ksl.build.config import load_settings
+from ksl.cli.doors import ProjectDoors
 from ksl.tui.app import KslApp
+from ksl.tui.client import Door
 from ksl.tui.dialogs import Ask
 from ksl.tui.form import Form
+from ksl.tui.frame import Line
 from ksl.tui.hooks import HooksScreen
 from ksl.tui.run import RunScreen
 from ksl.tui.yes_no import YesNo
 
-from tests.integration.api.serving import Served
-from tests.tui.app import SIZES, shown, text_of, until
+from tests.integration.api.serving import Served, serving
+from tests.tui.app import SIZES, OneDoor, shown, text_of, until
 
 ORDER = {"id": "o-115", "cents": 1204}
 ANSWER = {"approved": False, "level": "low", "cents": 12, "to": {"city": "Bonn"}}
@@ -32,6 +39,10 @@ async def filled(screen: HooksScreen, pilot: Pilot[None]) -> Form:
     form = screen.form
     await until(pilot, lambda: form.has_focus_within)
     return form
+
+
+def shown_in(form: Form) -> str:
+    return form.query_one(".problem", Line).shown
 
 
 def set_all(form: Form) -> None:
@@ -140,8 +151,98 @@ async def test_a_hook_that_somebody_else_answers_says_so_and_keeps_what_was_type
         form = await filled(screen, pilot)
         set_all(form)
         await served.client.post(f"/runs/{run_id}/hooks/resume", json={"payload": ANSWER})
-        await until(pilot, lambda: "takes no answer any more" in text_of(app))
+        told = "takes no answer any more: already answered by api at "
+        await until(pilot, lambda: told in shown_in(form))
+        assert '"level": "low"' in shown_in(form)
         assert form.payload() == (ANSWER,)
+
+
+async def test_a_hook_that_somebody_else_rejects_says_why(served: Served) -> None:
+    run_id, _ = await served.asked("refund-approval", ORDER)
+    async with shown(served) as (app, pilot):
+        screen = await inbox(app, pilot)
+        form = await filled(screen, pilot)
+        await served.client.post(f"/runs/{run_id}/hooks/reject", json={"reason": "no money left"})
+        await until(pilot, lambda: "already rejected by api" in shown_in(form))
+        assert "no money left" in shown_in(form)
+
+
+async def test_a_hook_whose_run_was_cancelled_says_so(served: Served) -> None:
+    run_id, _ = await served.asked("refund-approval", ORDER)
+    async with shown(served) as (app, pilot):
+        screen = await inbox(app, pilot)
+        form = await filled(screen, pilot)
+        await served.client.post(f"/runs/{run_id}/cancel")
+        await until(pilot, lambda: "takes no answer any more: its run has ended." in shown_in(form))
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+async def test_where_each_answer_leads_is_told_from_the_canvas(served: Served, size: tuple[int, int]) -> None:
+    await served.asked("refund-approval", ORDER)
+    async with shown(served, size) as (app, pilot):
+        await inbox(app, pilot)
+        await until(pilot, lambda: "not consent.approved → return 'declined'" in text_of(app))
+        assert re.search(r"else +→ press", text_of(app))
+
+
+async def test_how_often_the_link_was_used_is_told(served: Served) -> None:
+    _, link = await served.asked("refund-approval", ORDER)
+    for _ in range(3):
+        await served.stranger.get(link, headers={"Accept": "text/html"})
+    async with shown(served, (200, 60)) as (app, pilot):
+        await inbox(app, pilot)
+
+        def told() -> bool:
+            assert isinstance(app.screen, HooksScreen)
+            app.screen.reload()
+            return "link opened 3 times" in text_of(app)
+
+        await until(pilot, told)
+
+
+async def test_what_was_typed_is_kept_while_the_server_is_gone_and_sent_when_it_is_back(
+    folder: Path,
+) -> None:
+    async with serving(folder) as first:
+        run_id, _ = await first.asked("refund-approval", ORDER)
+        door = OneDoor(Door(first.url, first.runtime.token))
+        app = KslApp(door)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: app.link.state == "live")
+            screen = await inbox(app, pilot)
+            form = await filled(screen, pilot)
+            set_all(form)
+            first.stop.set()
+            await until(pilot, lambda: app.link.state == "lost")
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: "what you typed is kept" in shown_in(form))
+            assert form.payload() == (ANSWER,)
+            await first.runtime.close()
+            async with serving(folder) as second:
+                door.door = Door(second.url, second.runtime.token)
+                await until(pilot, lambda: app.link.state == "live")
+                await pilot.press("ctrl+s")
+                await until(pilot, lambda: "Nothing waits for you." in text_of(app))
+                assert (await second.settled(run_id))["output"] == "declined"
+
+
+async def test_without_a_server_the_inbox_says_how_to_answer(folder: Path) -> None:
+    async with serving(folder) as served:
+        run_id, _ = await served.asked("refund-approval", ORDER)
+    doors = ProjectDoors(load_settings(folder))
+    app = KslApp(doors, folder=folder)
+    try:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: app.link.state == "stored")
+            screen = await inbox(app, pilot)
+            form = await filled(screen, pilot)
+            set_all(form)
+            await pilot.press("ctrl+s")
+            told = f"ksl hooks resume {run_id} --step hook#0 --data JSON"
+            await until(pilot, lambda: told in shown_in(form))
+            assert form.payload() == (ANSWER,)
+    finally:
+        await doors.aclose()
 
 
 async def test_a_opens_the_inbox_at_the_hook_of_the_run(served: Served) -> None:

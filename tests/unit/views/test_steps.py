@@ -36,6 +36,7 @@ def test_a_step_that_failed_once_and_then_succeeded_has_two_attempts_and_no_erro
             "attempts": 2,
             "attempts_max": None,
             "due": None,
+            "by": None,
             "started_at": "1970-01-01T00:00:01.500Z",
             "finished_at": "1970-01-01T00:00:02.900Z",
             "input": None,
