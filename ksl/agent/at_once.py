@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from ksl.define.duration import parse_duration
 from ksl.define.seam import HookHandle, HookSpec, Inside
-from ksl.errors import OutsideRun, StepFailed
+from ksl.errors import FatalError, OutsideRun, RetryLater, StepFailed
 
 if TYPE_CHECKING:
     from ksl.define.action import Action
     from ksl.records.credential import Scope
+
+_LATER_ATTEMPTS = 10  # where the policy allows one attempt only, as in a run
 
 
 class StepsAtOnce:
@@ -57,15 +60,20 @@ class StepsAtOnce:
 
     async def _attempts(self, action: Action[Any, Any], data: bytes, key: str, scope: Scope | None) -> Any:
         """As a run would, but that the waits are in memory."""
+        policy = action.retry
         made = 0
         while True:
             made += 1
             try:
                 return await action.execute(data, scope)
             except Exception as error:
-                policy = action.retry
-                if made >= policy.attempts or not isinstance(error, policy.on):
-                    raise StepFailed(
-                        str(error), type=type(error).__name__, step_id=key, attempts=made
-                    ) from error
-                await asyncio.sleep(policy.delay_s(made, self.random))
+                later = isinstance(error, RetryLater)
+                final = isinstance(error, FatalError)
+                allowed = _LATER_ATTEMPTS if later and policy.attempts == 1 else policy.attempts
+                if final or made >= allowed or not (later or isinstance(error, policy.on)):
+                    failed = StepFailed(str(error), type=type(error).__name__, step_id=key, attempts=made)
+                    failed.fatal = final  # type: ignore[attr-defined]
+                    raise failed from error
+                await asyncio.sleep(
+                    parse_duration(error.after) if later else policy.delay_s(made, self.random)
+                )

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ksl.agent.message import OUTPUT_TOOL, ToolCall, calls_of, request, text_of, tool_return, user
+from ksl.agent.message import (
+    OUTPUT_TOOL,
+    ToolCall,
+    asked_again,
+    calls_of,
+    request,
+    text_of,
+    tool_return,
+    user,
+)
 from ksl.agent.output import ASKED_AGAIN_MAX, Misfit, Wanted
 from ksl.agent.tool_set import ToolError
 from ksl.agent.toolbox import Begun, Toolbox
@@ -86,7 +95,7 @@ class _Prompt:
             try:
                 output = self._wanted.read(parts)
             except Misfit as misfit:
-                new = [self._ask_again(misfit)]
+                new = asked_again(parts, self._misfit(misfit))
                 continue
             return self._result(parts, output)
         raise AgentStepsExceeded(
@@ -185,15 +194,15 @@ class _Prompt:
             )
         return f"Error: {said}"
 
-    def _ask_again(self, misfit: Misfit) -> Json:
+    def _misfit(self, misfit: Misfit) -> str:
+        """What the model is told of it."""
         self._misfits += 1
         if self._misfits > ASKED_AGAIN_MAX:
             raise OutputMisfit(
                 f"agent {self._agent.slug} was asked {self._misfits} times, and its answer does not fit the output's "
                 f"schema: {misfit}. Make the schema plainer or the prompt clearer, or choose another model."
             )
-        said = f"That does not fit: {misfit}. Answer again."
-        return user(said) if misfit.call is None else tool_return(misfit.call, said)
+        return f"That does not fit: {misfit}. Answer again."
 
     def _spent(self, use: ModelUse) -> None:
         self._use = self._use.plus(use)

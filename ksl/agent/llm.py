@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from ksl.agent.around import services_of
-from ksl.agent.message import request, response, text_of, tool_return, user
+from ksl.agent.message import asked_again, request, response, text_of, user
 from ksl.agent.model import Question
 from ksl.agent.output import ASKED_AGAIN_MAX, Misfit, Wanted
 from ksl.agent.telling import told_by
@@ -55,8 +55,7 @@ class LlmAction(Action[..., Any]):
                         f"schema: {misfit}. Make the schema plainer or the prompt clearer, or choose another model."
                     ) from None
                 said = f"That does not fit: {misfit}. Answer again."
-                again_part = user(said) if misfit.call is None else tool_return(misfit.call, said)
-                messages += [response(reply.parts), request([again_part])]
+                messages += [response(reply.parts), request(asked_again(reply.parts, said))]
         raise AssertionError
 
 

@@ -55,6 +55,17 @@ def text_of(parts: Sequence[Json]) -> str:
     return "".join(part["content"] for part in parts if part.get("part_kind") == "text")
 
 
+def asked_again(parts: Sequence[Json], said: str) -> list[Json]:
+    """What a model is told of an answer that does not do. Each of its calls is answered: vendors refuse those that
+    are not."""
+    answers = [call for call in calls_of(parts) if call.name == OUTPUT_TOOL]
+    if not answers:
+        return [user(said)]
+    return [
+        tool_return(call, said if call is answers[0] else "Only one answer is taken.") for call in answers
+    ]
+
+
 def calls_of(parts: Sequence[Json]) -> list[ToolCall]:
     return [
         ToolCall(part.get("tool_call_id") or f"call-{n}", part["tool_name"], part.get("args"))

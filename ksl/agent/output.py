@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ksl.agent.message import OUTPUT_TOOL, ToolCall, calls_of, text_of
+from ksl.agent.message import OUTPUT_TOOL, calls_of, text_of
 from ksl.define.agent import codec_of
 
 Json = dict[str, Any]
@@ -15,11 +15,7 @@ ASKED_AGAIN_MAX = 2  # for an answer that fits
 
 
 class Misfit(Exception):
-    """An answer does not fit. `call` is what it was given by, where it was a call."""
-
-    def __init__(self, message: str, call: ToolCall | None = None) -> None:
-        super().__init__(message)
-        self.call = call
+    """An answer does not fit; why, in words for the model."""
 
 
 class Wanted:
@@ -50,7 +46,7 @@ class Wanted:
             decoded = self._codec.decode(msgspec.json.encode(value))
             return self._codec.encode(decoded, root="output")
         except ValueError as error:
-            raise Misfit(_said(error), call) from error
+            raise Misfit(_said(error)) from error
 
 
 def _wrapped(schema: Json) -> Json:

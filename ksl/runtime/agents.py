@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from ksl.runtime.runtime import Runtime
 
 Json = dict[str, Any]
-_ENDED = ("step_completed", "step_failed", "step_cancelled")
 
 
 class Prompted(NamedTuple):
@@ -78,17 +77,17 @@ class AgentServices:
     async def open_session(
         self, *, session_id: str | None, agent: str, run_id: str, step: str, parent: str | None
     ) -> Opened:
-        before: list[PromptRow] = []
-        if session_id is not None:
-            before = await self._sessions.prompts(session_id)
-            self._raise_if_not(before, session_id, agent)
-            before = [row for row in before if (row.run_id, row.step) != (run_id, step)]
-            await self._raise_if_busy(before)
-        else:
-            session_id = session_id_of(run_id, step)
-        row = PromptRow(session_id, agent, run_id, step, parent, self._clock.now_ms())
-        stored = await self._add(row)
-        return Opened(stored.session_id, 1 + sum(each.id < stored.id for each in before))
+        begins = session_id is None
+        session_id = session_id or session_id_of(run_id, step)
+        if not begins:
+            self._raise_if_not(await self._sessions.prompts(session_id), session_id, agent)
+        # Before it is known whether it is its turn: of two that come at once, the one that is stored first is first.
+        stored = await self._add(PromptRow(session_id, agent, run_id, step, parent, self._clock.now_ms()))
+        if begins:
+            return Opened(session_id, 1)
+        before = [row for row in await self._sessions.prompts(session_id) if row.id < stored.id]
+        await self._raise_if_busy(before)
+        return Opened(session_id, 1 + len(before))
 
     async def check_session(self, session_id: str, agent: str) -> None:
         """Errors: UnknownSession where the agent has no such session."""
@@ -138,6 +137,9 @@ class AgentServices:
             by="agent",
         )
         run_id = started.run.run_id
+        if started.run.status is RunStatus.FAILED and context.attempt > 1:
+            # Its failure was told already. The step was tried again since, and so is its run, from what it recorded.
+            await self._runtime.retry(run_id, by="agent")
         task = asyncio.current_task()
         assert task is not None
         self.waiting.add(task)
@@ -209,22 +211,19 @@ class AgentServices:
                 f'session "{session_id}" is one of agent {prompts[0].agent}, not of {agent}. Nothing was asked.'
             )
 
-    async def _raise_if_busy(self, prompts: list[PromptRow]) -> None:
+    async def _raise_if_busy(self, before: list[PromptRow]) -> None:
         """Errors: SessionBusy."""
-        if not prompts:
-            return
-        newest = prompts[-1]
         await self._store.flush()
-        run = await self._store.run(newest.run_id)
-        if run is None or run.status in FINISHED:
-            return
-        for event in reversed(await self._store.events(newest.run_id)):
-            if event.step == newest.step and event.type in _ENDED:
-                return
-        raise SessionBusy(
-            f"session {newest.session_id} is answering another prompt, step {newest.step} of run "
-            f"{newest.run_id}. This one waits its turn."
-        )
+        states = await self._sessions.states(before)
+        for row, state in zip(before, states, strict=True):
+            if state.ended is not None:
+                continue
+            run = await self._store.run(row.run_id)
+            if run is not None and run.status not in FINISHED:
+                raise SessionBusy(
+                    f"session {row.session_id} is answering another prompt, step {row.step} of run {row.run_id}. "
+                    "This one waits its turn."
+                )
 
     async def _output(self, row: RunRow) -> Any:
         _, last = (await self._store.ends([row.run_id]))[row.run_id]

@@ -109,6 +109,7 @@ def _since_release(events: list[Event]) -> list[Event]:
 def _sum(events: Iterable[Event]) -> ModelUse:
     total = NO_USE
     for event in events:
-        if event.type == "step_completed" and event.meta is not None and event.meta.model_use is not None:
+        # Also of attempts that failed: an answer that fits no schema is billed like any other.
+        if event.meta is not None and event.meta.model_use is not None:
             total = total.plus(event.meta.model_use)
     return total

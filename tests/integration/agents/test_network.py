@@ -134,6 +134,28 @@ async def test_an_answer_that_never_fits_fails_the_step_after_three_turns(
     assert len(server.requests) == 6
 
 
+async def test_each_of_several_answers_that_do_not_fit_is_replied_to(
+    world: World, server: ChatServer
+) -> None:
+    bad = {"response": {"kind": "poem"}}
+    good = {"response": {"kind": "bug", "severity": 1}}
+
+    def say(body: Json) -> Json:
+        return (
+            output(good) if turn_of(body) else calls(("c1", "final_result", bad), ("c2", "final_result", bad))
+        )
+
+    server.say = say
+    await world.load(AGENT, settings=server.settings)
+
+    assert (await world.run("tickets", "It crashes.")).output == 1
+    assert (await world.run("sorted-by-agent", "It crashes.")).output == {"kind": "bug", "is": "Bug"}
+    for body in (server.requests[1], server.requests[3]):
+        results = [each for each in body["messages"] if each["role"] == "tool"]
+        assert [each["tool_call_id"] for each in results] == ["c1", "c2"]
+        assert "does not fit" in results[0]["content"]
+
+
 async def test_a_server_that_asks_to_wait_is_asked_again_no_sooner(world: World, server: ChatServer) -> None:
     server.mishaps = [(429, {"retry-after": "30"})]
     await world.load(AGENT, settings=server.settings)

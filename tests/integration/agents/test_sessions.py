@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
+
+import pytest
 
 from ksl.testing import script
 
@@ -227,3 +231,52 @@ async def test_what_a_fork_keeps_is_counted_once(world: World) -> None:
     used = [event.meta.model_use for event in forked.events if event.meta is not None]
     assert sum(use is not None for use in used) == 1
     assert (await world.run()).steps() == ["prompt-llm#0"]  # 400; the next one is refused
+
+
+@pytest.fixture(params=[False, True], ids=["memory", "sqlite"])
+async def either(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    made = World(tmp_path, sqlite=request.param)
+    yield made
+    await made.close()
+
+
+async def test_prompts_of_one_session_that_come_at_once_go_one_after_the_other(either: World) -> None:
+    world = either
+    model = script("orderly", [lambda m: f"<{heard(m)}>"])
+    await world.load(
+        dedent(f"""
+            robot = Agent("robot", model={model!r}, memory=False)
+
+            @workflow
+            async def w(input: None) -> Any:
+                first = await robot.prompt("One.")
+                more = [robot.prompt(each, session=first.session_id) for each in ("Two.", "Three.", "Four.")]
+                return [first.text, *[each.text for each in await asyncio.gather(*more)]]
+        """)
+    )
+
+    done = await world.run()
+
+    one, *more = done.output
+    assert one == "<One.>"
+    # Each sees all that was said before it, and nothing of what is under way.
+    lengths = sorted(text.count("<") for text in more)
+    assert lengths == [2, 4, 8]
+    assert len(done.steps("step_retrying")) >= 2
+
+
+async def test_an_answer_that_never_fits_counts_too(world: World) -> None:
+    model = script("misfit", [{"output": "no", "usage": USE}] * 3)
+    await world.load(
+        dedent(f"""
+            @workflow(budget=Budget(tokens=250))
+            async def w(input: None) -> Any:
+                try:
+                    await prompt_llm("Go.", model={model!r}, output=int)
+                except StepFailed:
+                    pass
+                return await prompt_llm("Go.", model="test/echo")
+        """)
+    )
+
+    assert (await world.run()).error["type"] == "BudgetExceeded"

@@ -213,3 +213,50 @@ async def test_a_tool_run_may_let_others_run_without_waiting(world: World) -> No
     )
 
     assert (await world.run()).output == "done"
+
+
+async def test_a_failed_run_of_a_tool_is_tried_again_with_the_step_that_it_was_for(world: World) -> None:
+    model = script("mended", [{"calls": [call("wait")]}, lambda m: told(m)[0]])
+    text = dedent(f"""
+        @workflow
+        async def wait(ctx: Context) -> str:
+            done = await echo.run(value="before")
+            LINE
+            return done
+
+        robot = Agent("robot", model={model!r}, tools=[wait], memory=False)
+
+        @workflow
+        async def w(input: None) -> str:
+            return (await robot.prompt("Go.")).text
+    """)
+    await world.load(text.replace("LINE", "await ctx.sleep('1h')"))
+    failed = await world.run()
+    assert failed.error["type"] == "ToolCannotWait"
+
+    await world.restart(text.replace("LINE", "pass"))
+    await world.runtime.retry(failed.run_id, by="ada")
+    done = await world.finish(failed.run_id)
+
+    assert done.output == "before"
+    assert world.stage.steps == ["echo#0"]  # what the run of the tool had recorded stands
+    assert len((await world.store.runs(RunFilter())).rows) == 2
+
+
+async def test_the_run_of_a_tool_has_the_subscriber_of_its_agent_s_run(world: World) -> None:
+    model = script("of-ada", [{"calls": [call("whose")]}, lambda m: told(m)[0]])
+    await world.load(
+        dedent(f"""
+            @workflow
+            async def whose(ctx: Context) -> str:
+                return str(ctx.subscriber)
+
+            robot = Agent("robot", model={model!r}, tools=[whose], memory=False)
+
+            @workflow
+            async def w(input: None) -> str:
+                return (await robot.prompt("Go.")).text
+        """)
+    )
+
+    assert (await world.finish(await world.start(subscriber="ada"))).output == "ada"
