@@ -16,6 +16,7 @@ class UnderWay(msgspec.Struct, frozen=True):
     attempt: int  # the one under way, from 1; 0 for what is not tried
     started_at_ms: int | None  # of that attempt
     input: bytes | None  # JSON
+    after: int = 0  # seq of the newest event that the body had seen when it asked
 
 
 class AtHand(msgspec.Struct, frozen=True):

@@ -22,9 +22,9 @@ def under_way(engine: Engine, run_id: str) -> dict[str, UnderWay]:
     for id, call in run.asked.items():
         match call.kind:
             case "sleep":
-                found[id] = UnderWay("asleep", "sleep", "sleep", 0, None, call.input)
+                found[id] = UnderWay("asleep", "sleep", "sleep", 0, None, call.input, call.after)
             case "workflow":
-                found[id] = UnderWay("running", "workflow", call.callee, 1, None, call.input)
+                found[id] = UnderWay("running", "workflow", call.callee, 1, None, call.input, call.after)
             case "action" if id not in run.backoffs:
                 attempt = attempts.get(id)
                 found[id] = UnderWay(
@@ -34,6 +34,7 @@ def under_way(engine: Engine, run_id: str) -> dict[str, UnderWay]:
                     run.attempts.get(id, 0) + 1,
                     None if attempt is None else attempt.started_at_ms or None,
                     call.input,
+                    call.after,
                 )
             case _:
                 pass

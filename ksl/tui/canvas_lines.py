@@ -33,7 +33,7 @@ class CanvasLines(Lines):
 
     def draw(self, shown: Json, look: Look, *, faint: bool = False) -> None:
         """`faint`: of code that is not the code at hand."""
-        states = _states(shown)
+        states = node_states(shown)
         before = self.key
         self._places = ()
         if self.boxed and not faint:
@@ -99,7 +99,7 @@ class CanvasLines(Lines):
         self.post_message(self.Moved(self, place.id))
 
 
-def _states(shown: Json) -> dict[str, str]:
+def node_states(shown: Json) -> dict[str, str]:
     """By node; empty where the canvas is not lit by a run."""
     found = {id: node["state"] for id, node in shown.get("nodes", {}).items()}
     for path, inner in shown.get("insides", {}).items():

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from ksl.tui import run_heading, safe, words
 from ksl.tui.acting import act_on_runs, fork_from, start_a_run, wake_sleep, write_events
-from ksl.tui.canvas_lines import CanvasLines, node_lines
+from ksl.tui.canvas_lines import CanvasLines, node_lines, node_states
 from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.dialogs import View
 from ksl.tui.editor import edit
@@ -351,8 +351,10 @@ class RunScreen(Framed):
             return
         error: Json = self.known.run["error"] or {}
         known = words.bare(error.get("step"))
+        states = node_states(self.known.canvas or {})
         failed = [each["id"] for each in self.known.run["steps"] if each["status"] == "failed"]
-        self.selected = known if known in failed else failed[0] if failed else ""
+        unhandled = [id for id in failed if states.get(node_path(id)) != "caught"]
+        self.selected = known if known in failed else next(iter(unhandled or failed), "")
         self._point(all=True)
         self._inspect("error")
 

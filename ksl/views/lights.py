@@ -98,6 +98,8 @@ class Fold:
     def _as_it_is(self, each: Occurrence) -> Occurrence:
         """With what its insides, the runtime and the end of the run say of it."""
         each = replace(each)
+        if (in_flight := self._under_way.get(each.id)) is not None:
+            each.after = max(each.after, in_flight.after)
         if each.started_at_ms is not None and each.id in self._insides:
             each.started_at_ms = _earliest((each, *self._insides[each.id]))  # only its end is recorded
         may_be = each.state in _NOT_RUNNING and not (
@@ -150,7 +152,8 @@ class Fold:
         return bool(outers) and all(self._as_it_is(each).state in _SETTLED for each in outers)
 
     def _tell_handled(self, canvas: Canvas, found: Mapping[str, Sequence[Occurrence]]) -> None:
-        """While the body goes on: a failure is handled when the task that met it asked for more behind it."""
+        """While the body goes on: a failure is handled when the task that met it asked for more behind it, recorded
+        or in flight."""
         unsure = [
             (node, each)
             for node, all in found.items()

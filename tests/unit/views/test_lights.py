@@ -123,6 +123,25 @@ def test_a_failure_is_caught_once_the_run_went_on_beyond_its_handler(draw: Any) 
     assert states(history.on(canvas)) == {"a": "caught", "b": "done", "w": "done"}
 
 
+def test_a_failure_is_caught_as_soon_as_a_step_beyond_its_handler_is_in_flight(draw: Any) -> None:
+    canvas = draw(
+        "async def body(input, ctx):\n    try:\n        await a.run()\n    except ValueError:\n        await b.run()\n"
+        "    await w.run()\n"
+    )
+    history = History("step_failed a#0 ValueError")
+    seq = history.events[-1].seq
+
+    def in_flight(step: str, after: int) -> dict[str, str]:
+        callee = step.partition("#")[0]
+        now = {step: UnderWay("running", "action", callee, 1, 4000, None, after)}
+        return states(history.on(canvas, under_way=now))
+
+    assert in_flight("w#0", seq) == {"a": "caught", "w": "running", "b": "skipped"}
+    # asked for before the body could know of the failure; and in the handler, which may raise it again
+    assert in_flight("w#0", seq - 1)["a"] == "failed"
+    assert in_flight("b#0", seq) == {"a": "failed", "b": "running"}
+
+
 def test_what_left_the_body_failed_and_what_did_not_was_caught(draw: Any) -> None:
     canvas = draw(
         "async def body(input, ctx):\n    await asyncio.gather(a.run(), b.run())\n    await w.run()\n"
