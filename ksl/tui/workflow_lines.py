@@ -63,8 +63,11 @@ def figures(row: WorkflowRow, look: words.Look) -> Text:
     text = Text()
     if steps is not None:
         text.append(f"{words.count(steps, 'step')}   ")
-    text.append("24 h ").append(sparkline(recent["hours"], look), "cyan")
-    text.append(f" {words.count(recent['runs'], 'run')}")
+    if recent["runs"]:
+        text.append("24 h ").append(sparkline(recent["hours"], look), "cyan")
+        text.append(f" {words.count(recent['runs'], 'run')}")
+    else:
+        text.append("no runs in 24 h", "dim")
     if rate := failure_rate(recent):
         text.append(f", {rate} failed", "red")
     if recent["held"]:

@@ -55,7 +55,7 @@ class WorkflowsScreen(Framed):
                 yield Lines(id="workflows")
             with Vertical(classes="pane", id="drawn-pane"):
                 yield Line(id="description", classes="dim")
-                yield Line(id="figures")
+                yield Line(id="of-today")
                 yield CanvasLines(id="drawn")
             with Vertical(classes="pane", id="source-pane"):
                 yield Lines(id="source")
@@ -140,7 +140,7 @@ class WorkflowsScreen(Framed):
 
     def _show_figures(self) -> None:
         row = self.chosen
-        line = self.query_one("#figures", Line)
+        line = self.query_one("#of-today", Line)
         line.display = row is not None and row.failure is None
         if row is not None and row.failure is None:
             line.show(figures(row, self.ksl.look), wraps=True)
