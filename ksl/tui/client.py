@@ -102,7 +102,7 @@ class Client:
         raise _refused(answer)
 
     async def stream(self, path: str, after: int | None) -> AsyncGenerator[tuple[int | None, bytes]]:
-        """Ids and data of events; first `(None, b"")`, once it is open. Ends with Lost."""
+        """Ids and data of events; first `(None, b"")`, once it is open. What models say has no id. Ends with Lost."""
         headers = {"Accept": "text/event-stream"}
         if after is not None:
             headers["Last-Event-ID"] = str(after)
@@ -121,7 +121,7 @@ class Client:
         raise Lost(f"{self.door.name} ended the stream")
 
 
-async def _frames(answer: httpx.Response) -> AsyncGenerator[tuple[int, bytes]]:
+async def _frames(answer: httpx.Response) -> AsyncGenerator[tuple[int | None, bytes]]:
     rest = b""
     async for chunk in answer.aiter_bytes():
         *frames, rest = (rest + chunk).split(b"\n\n")
@@ -129,6 +129,8 @@ async def _frames(answer: httpx.Response) -> AsyncGenerator[tuple[int, bytes]]:
             head, _, data = frame.partition(b"\ndata: ")
             if head.startswith(b"id: "):
                 yield int(head[4:]), data
+            elif head == b"event: text":
+                yield None, data
 
 
 def part(text: str) -> str:

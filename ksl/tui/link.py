@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from ksl.tui.client import Client, Door, Json, Lost, Refused
+from ksl.tui.spoken import Said, Spoken
 
 State = Literal["searching", "live", "stored", "lost"]
 
@@ -37,10 +38,16 @@ class Change(msgspec.Struct):
 
 
 class Link:
-    """`changed` gets what happened since it was last called; an empty list means: look at everything again."""
+    """`changed` gets what happened since it was last called; an empty list means: look at everything again. `heard` is
+    called when models have said something: it is in `spoken`."""
 
     def __init__(
-        self, doors: Doors, *, changed: Callable[[list[Change]], None], told: Callable[[], None]
+        self,
+        doors: Doors,
+        *,
+        changed: Callable[[list[Change]], None],
+        told: Callable[[], None],
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self.state: State = "searching"
         self.client: Client | None = None
@@ -50,16 +57,23 @@ class Link:
         self._changed = changed
         self._told = told
         self._after: int | None = None
+        self._looks = asyncio.Event()
         self._decode = msgspec.json.Decoder(Change).decode
+        self._heard = heard
+        self.spoken = Spoken()
+        self._decode_said = msgspec.json.Decoder(Said).decode
 
     @property
     def read_only(self) -> bool:
         return self.client is not None and self.client.door.read_only
 
     @property
-        self._looks = asyncio.Event()
     def name(self) -> str:
         return self.client.door.name if self.client is not None else ""
+
+    def look(self) -> None:
+        """Looks for a server now, not when its time has come."""
+        self._looks.set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -71,10 +85,6 @@ class Link:
                     failures = 0
                     if self.read_only:
                         await self._look_again()
-    def look(self) -> None:
-        """Looks for a server now, not when its time has come."""
-        self._looks.set()
-
                     else:
                         await self._follow()
                 except Lost as lost:
@@ -122,13 +132,19 @@ class Link:
         try:
             async with aclosing(self.client.stream("/stream", self._after)) as stream:
                 async for id, data in stream:
-                    if id is None:
+                    if id is not None:
+                        self._after = id
+                        change = self._decode(data)
+                        self.spoken.happened(change.run_id, change.type, change.step)
+                        pending.append(change)
+                        arrived.set()
+                    elif data:
+                        self.spoken.take(self._decode_said(data))
+                        arrived.set()
+                    else:
+                        self.spoken.clear()
                         self._set("live")
                         self._changed([])
-                        continue
-                    self._after = id
-                    pending.append(self._decode(data))
-                    arrived.set()
         finally:
             applying.cancel()
             await asyncio.gather(applying, return_exceptions=True)
@@ -139,7 +155,9 @@ class Link:
             arrived.clear()
             changes = pending.copy()
             pending.clear()
-            self._changed(changes)
+            if changes:
+                self._changed(changes)
+            self._heard()
             await asyncio.sleep(APPLIED_S)
 
     async def _wait(self, seconds: int) -> None:

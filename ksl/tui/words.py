@@ -111,6 +111,11 @@ def moment(text: str | None) -> int | None:
         return None
 
 
+def of_session(status: str) -> str:
+    """The state of a run whose sign and colour it has."""
+    return "succeeded" if status == "completed" else status
+
+
 def took(ms: int) -> str:
     """ "0.21s", "8.3s", "4m10s", "2h05m", "3d4h": three figures say enough."""
     if ms < 0:

@@ -53,8 +53,13 @@ def used(usage: JsonObject | None) -> str:
     if not usage or not usage["turns"]:
         return ""
     turns = "1 turn" if usage["turns"] == 1 else f"{usage['turns']:,} turns"
-    tokens = f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
-    return f"{turns}, {tokens}" + ("" if usage["usd"] is None else f", {price(usage['usd'])}")
+    return f"{turns}, {tokens(usage)}"
+
+
+def tokens(usage: JsonObject) -> str:
+    """The same of one turn."""
+    told = f"{usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out"
+    return told if usage["usd"] is None else f"{told}, {price(usage['usd'])}"
 
 
 def price(usd: float) -> str:

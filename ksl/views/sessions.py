@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import msgspec
+
 from ksl.agent.message import OUTPUT_TOOL
 from ksl.agent.transcript import Transcript, Turn, transcript
 from ksl.errors import BadRequest, UnknownSession
@@ -126,12 +130,12 @@ def _messages(said: Transcript) -> list[JsonObject]:
                 case "text" if part["content"]:
                     shown.append({"role": "assistant", "turn": place // 2, "text": part["content"]})
                 case "tool-call" if part["tool_name"] == OUTPUT_TOOL:
-                    shown.append({"role": "assistant", "turn": place // 2, "output": part.get("args")})
+                    shown.append({"role": "assistant", "turn": place // 2, "output": _read(part.get("args"))})
                 case "tool-call":
                     call = {
                         "tool": part["tool_name"],
                         "id": part.get("tool_call_id"),
-                        "arguments": part.get("args"),
+                        "arguments": _read(part.get("args")),
                     }
                     shown.append({"role": "call", "turn": place // 2, **call})
                 case "tool-return":
@@ -144,3 +148,11 @@ def _messages(said: Transcript) -> list[JsonObject]:
                 case _:
                     pass
     return shown
+
+
+def _read(arguments: object) -> object:
+    """Some models write them as text, which is to be JSON."""
+    if isinstance(arguments, str):
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(arguments)
+    return arguments

@@ -23,6 +23,7 @@ from ksl.tui.keys import shown as shown_key
 from ksl.tui.lines import Lines
 from ksl.tui.run import RunScreen
 from ksl.tui.runs import RunsScreen
+from ksl.tui.session import SessionScreen
 from ksl.tui.sessions import SessionsScreen
 from ksl.tui.system import SystemScreen
 from ksl.tui.triggers import TriggersScreen
@@ -38,6 +39,7 @@ SCREENS: list[type[Framed]] = [
     TriggersScreen,
     WorkflowsScreen,
     SessionsScreen,
+    SessionScreen,
     SystemScreen,
 ]
 DIALOGS: list[type[Screen[object]]] = [Ask, Choose, Fill, View, HelpScreen]  # type: ignore[list-item]

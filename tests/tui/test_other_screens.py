@@ -103,12 +103,6 @@ async def test_a_workflow_without_input_asks_for_none(served: Served) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_json)
 
 
-async def test_sessions_say_that_there_are_none(served: Served) -> None:
-    async with shown(served) as (app, pilot):
-        await pilot.press("6")
-        await until(pilot, lambda: "No sessions." in text_of(app))
-
-
 async def test_a_tiny_terminal_has_the_list_alone(served: Served) -> None:
     made = await lived(served)
     async with shown(served, (50, 12)) as (app, pilot):
