@@ -16,6 +16,7 @@ from uuid import uuid4
 from ksl.define.codec import ArgumentsCodec, Codec, Json
 from ksl.define.credential import NO_CREDENTIALS, Credential, Credentials
 from ksl.define.duration import parse_duration
+from ksl.define.options import bound_of, function_of, kind_of, seconds_of
 from ksl.define.retry import ONCE, Retry
 from ksl.define.seam import current_run, frame_at, here, in_action, outside
 from ksl.define.slug import check_slug, slug_of, title_of
@@ -79,7 +80,7 @@ class Action(Generic[P, R]):
         credentials: Sequence[Credential[Any]] = (),
         effect: Effect = "at_least_once",
     ) -> None:
-        where = f"action {function.__qualname__}"
+        where = f"action {function_of(function, decorator='action').__qualname__}"
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise MalformedDefinition(
                 f"{where} is a generator. An action returns one value: collect into a list."
@@ -88,17 +89,13 @@ class Action(Generic[P, R]):
             raise MalformedDefinition(
                 f'{where}: effect is "at_least_once" or "at_most_once", not {effect!r}.'
             )
-        if concurrency is not None and concurrency < 1:
-            raise MalformedDefinition(
-                f"{where}: concurrency={concurrency} would never let it run; it starts at 1."
-            )
         self.function = function
         self.slug = check_slug(slug or slug_of(function.__name__), where=where)
         self.name = name or title_of(self.slug)
         self.description = description if description is not None else inspect.getdoc(function) or ""
-        self.retry = retry or ONCE
-        self.timeout_s = None if timeout is None else parse_duration(timeout)
-        self.concurrency = concurrency
+        self.retry = kind_of(retry, Retry, where=where, option="retry") or ONCE
+        self.timeout_s = seconds_of(timeout, where=where, option="timeout")
+        self.concurrency = bound_of(concurrency, where=where, option="concurrency")
         self.rate = None if rate is None else parse_rate(rate, where=where)
         self.credentials = _distinct(credentials, where=where)
         self.effect: Effect = effect
@@ -273,7 +270,7 @@ def outside_context(slug: str) -> ActionContext:
 
 def parse_rate(text: str, *, where: str) -> tuple[float, float]:
     """("10/s") -> (10.0, 1.0): how many starts in how many seconds."""
-    count, _, unit = text.partition("/")
+    count, _, unit = str(text).partition("/")
     try:
         if not unit:
             raise ValueError

@@ -24,10 +24,15 @@ class Retry:
     _maximum_s: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.attempts, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"Retry(attempts={self.attempts!r}): it takes a whole number")
         if self.attempts < 1:
             raise ValueError(
                 f"Retry(attempts={self.attempts}): at least one attempt is made, so it starts at 1"
             )
+        kinds = self.on if isinstance(self.on, tuple) else (self.on,)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not all(isinstance(each, type) and issubclass(each, BaseException) for each in kinds):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"Retry(on={self.on!r}): exceptions are given as classes, like on=(OSError,)")
         if self.factor < 1:
             raise ValueError(f"Retry(factor={self.factor}): waits must not shrink, so it starts at 1.0")
         object.__setattr__(self, "_initial_s", parse_duration(self.initial))

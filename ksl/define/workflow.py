@@ -11,7 +11,7 @@ from ksl.define.action import Duration
 from ksl.define.budget import Budget
 from ksl.define.codec import Codec, Json
 from ksl.define.context import Context
-from ksl.define.duration import parse_duration
+from ksl.define.options import bound_of, function_of, kind_of, seconds_of
 from ksl.define.retry import Retry
 from ksl.define.seam import current_run, frame_at, in_action
 from ksl.define.slug import check_slug, slug_of, title_of
@@ -38,17 +38,13 @@ class Workflow(Generic[I, O]):
         subscription: Subscription | None = None,
         budget: Budget | None = None,
     ) -> None:
-        where = f"workflow {function.__qualname__}"
+        where = f"workflow {function_of(function, decorator='workflow').__qualname__}"
         if inspect.isasyncgenfunction(function):
             raise MalformedDefinition(
                 f"{where} has a `yield`. A workflow returns its output; it does not yield."
             )
         if not inspect.iscoroutinefunction(function):
             raise MalformedDefinition(f"{where} is not `async def`. Its steps are awaited, so it must be.")
-        if concurrency is not None and concurrency < 1:
-            raise MalformedDefinition(
-                f"{where}: concurrency={concurrency} would never let it run; it starts at 1."
-            )
         if subscription not in (None, "subscribable"):
             raise MalformedDefinition(
                 f'{where}: subscription is "subscribable" or left out, not {subscription!r}.'
@@ -57,11 +53,11 @@ class Workflow(Generic[I, O]):
         self.slug = check_slug(slug or slug_of(function.__name__), where=where)
         self.name = name or title_of(self.slug)
         self.description = description if description is not None else inspect.getdoc(function) or ""
-        self.retry = retry or Retry()
-        self.timeout_s = None if timeout is None else parse_duration(timeout)
-        self.concurrency = concurrency
+        self.retry = kind_of(retry, Retry, where=where, option="retry") or Retry()
+        self.timeout_s = seconds_of(timeout, where=where, option="timeout")
+        self.concurrency = bound_of(concurrency, where=where, option="concurrency")
         self.subscription = subscription
-        self.budget = budget
+        self.budget = kind_of(budget, Budget, where=where, option="budget")
         self.input_parameter, self.context_parameter = _parameters(function, where=where)
         self.input = Codec(self._input_hint, where=f"workflow {self.slug}, its input annotation", lazy=True)
         self.output = Codec(
