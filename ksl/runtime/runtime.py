@@ -30,6 +30,7 @@ from ksl.engine.engine import Engine
 from ksl.engine.host import Clock, Limits
 from ksl.engine.logs import Line
 from ksl.engine.mending import Mending
+from ksl.engine.put_right import let_go
 from ksl.engine.server_log import ServerLog
 from ksl.engine.starting import Started, Starting
 from ksl.engine.strict_json import check
@@ -120,6 +121,7 @@ class Runtime:
         self._lock = lock
         self._serve = serve
         self.unfit = 0  # runs that waited and were held at start, since the code no longer fits them
+        self.let_go = 0  # runs that were held for a rule which the code keeps again
         self.vault = vault
         self.credentials: CredentialSource = credentials or vault or NoVault()
         self.redactor = redactor or Redactor()
@@ -238,6 +240,7 @@ class Runtime:
             await runtime.triggers.standing.load()
             if serve:
                 runtime.unfit = await hold_unfit(runtime.engine)
+                runtime.let_go = await let_go(runtime.engine)
             runtime._start()
             if serve:
                 await runtime._advancing.recover()

@@ -106,3 +106,61 @@ def test_unfinished_runs_of_it_are_held_until_they_are_retried_on_the_right_code
     answered = ksl(project, "hooks", "resume", run["run_id"], "--data", "1")
     assert answered.exit_code == 0
     assert json.loads(ksl(project, "runs", "show", run["run_id"]).stdout)["status"] == "succeeded"
+
+
+def types_of(project: Path, run_id: str) -> list[str]:
+    shown = json.loads(ksl(project, "runs", "show", run_id, "--include", "events").stdout)
+    return [event["type"] for event in shown["events"]]
+
+
+def test_a_server_lets_them_go_by_itself_when_the_code_is_right(project: Path, start: Start):
+    flows(project, RIGHT)
+    waits, paused = (json.loads(ksl(project, "workflows", "run", "asking").stdout)["run_id"] for _ in "ab")
+    assert ksl(project, "runs", "pause", paused, "--reason", "RuleBroken").exit_code in (0, 3)
+    flows(project, WRONG)
+    for _ in range(2):  # a second start on the wrong code changes nothing
+        server = start("serve")
+        assert server.url
+        server.process.terminate()
+        assert server.end() == 0
+    flows(project, RIGHT)
+    server = start("serve")
+    assert server.url
+    assert any("1 run goes on: workflow asking keeps the rule again" in line for line in server.said)
+    shown = json.loads(ksl(project, "runs", "show", waits, "--include", "events").stdout)
+    assert shown["status"] == "waiting"
+    released = [event for event in shown["events"] if event["type"] == "run_released"]
+    assert [event["meta"]["by"] for event in released] == ["build"]
+    assert types_of(project, waits).count("run_held") == 1
+    assert json.loads(ksl(project, "runs", "show", paused).stdout)["status"] == "held"
+    assert ksl(project, "hooks", "resume", waits, "--data", "1").exit_code == 0
+
+    # Killed and started once more, nothing is let go a second time.
+    server.process.kill()
+    server.end()
+    again = start("serve")
+    assert again.url
+    assert not any("goes on" in line for line in again.said)
+    assert types_of(project, waits).count("run_released") == 1
+
+
+def test_code_that_is_right_and_does_not_fit_holds_them_for_that(project: Path, start: Start):
+    flows(project, RIGHT)
+    run_id = json.loads(ksl(project, "workflows", "run", "asking").stdout)["run_id"]
+    flows(project, WRONG)
+    server = start("serve")
+    assert server.url
+    server.process.terminate()
+    assert server.end() == 0
+    flows(project, RIGHT.replace('await note.run(text="going")', "pass"))
+    for _ in range(2):
+        server = start("serve")
+        assert server.url
+        shown = json.loads(ksl(project, "runs", "show", run_id, "--include", "events").stdout)
+        while shown["status"] != "held":
+            shown = json.loads(ksl(project, "runs", "show", run_id, "--include", "events").stdout)
+        assert shown["error"]["code"] == "KSL401"
+        held = [event["type"] for event in shown["events"] if event["type"] in ("run_held", "run_released")]
+        assert held == ["run_held", "run_released", "run_held"]
+        server.process.kill()
+        server.end()
