@@ -6,7 +6,7 @@ in an answer or changes in the world. Each call of a tool is a recorded step of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -74,6 +74,11 @@ class ToolContext(msgspec.Struct, frozen=True):
 
 class ToolSet(Protocol):
     name: str  # a slug; unique within an agent
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of its tools, as far as they are known before it is asked."""
+        ...
 
     async def offer(self, context: ToolContext) -> Offer: ...
 

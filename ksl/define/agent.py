@@ -22,6 +22,9 @@ from ksl.records.model_use import ModelUse
 T = TypeVar("T")
 
 
+TOOL_NAME_MAX = 64  # characters, as vendors of models take them
+
+
 class AgentResult(msgspec.Struct, Generic[T], frozen=True):
     """What a prompt came to. `output` is None where no type was asked for; `usage` counts recorded turns once, with
     those of agents used as tools."""
@@ -145,7 +148,7 @@ class Agent:
     def _check_tools(self) -> None:
         named: set[str] = set()
         for tool in self.tools:
-            bare = tool.tool if isinstance(tool, ApprovedTool) else tool
+            bare = bare_tool(tool)
             if isinstance(bare, ToolSource):
                 continue
             if not isinstance(bare, Action | ScopedAction | Workflow | Agent):
@@ -153,6 +156,11 @@ class Agent:
                     f"{self.where}: tools=[...] takes actions, workflows, agents and tool sources, not {bare!r}."
                 )
             slug = tool_slug(bare)
+            if len(slug) > TOOL_NAME_MAX:
+                raise MalformedDefinition(
+                    f"{self.where}: the tool {slug} has a name of {len(slug)} characters; models take "
+                    f"{TOOL_NAME_MAX}. Give it a shorter slug."
+                )
             if slug in named:
                 raise MalformedDefinition(f"{self.where}: tools=[...] has two of the name {slug!r}.")
             named.add(slug)
@@ -167,7 +175,7 @@ def workflows_of(agent: Agent) -> list[Workflow[Any, Any]]:
         each = pending.pop()
         seen.add(id(each))
         for tool in each.tools:
-            bare = tool.tool if isinstance(tool, ApprovedTool) else tool
+            bare = bare_tool(tool)
             if isinstance(bare, Workflow):
                 found[id(cast("object", bare))] = cast("Workflow[Any, Any]", bare)
             elif isinstance(bare, Agent) and id(bare) not in seen:
@@ -202,6 +210,11 @@ class StoredResult(msgspec.Struct):
     output: msgspec.Raw
     session_id: str
     usage: ModelUse
+
+
+def bare_tool(tool: Any) -> Any:
+    """Without the approval around it."""
+    return tool.tool if isinstance(tool, ApprovedTool) else tool
 
 
 def tool_slug(tool: Any) -> str:

@@ -39,6 +39,7 @@ def check_tool_sets(agent: Agent, *, folder: Path) -> None:
     """What can be known of them without a run. Errors: MalformedDefinition, ExtraMissing."""
     from ksl.agent.tools.mcp_server import require_extra
     from ksl.agent.tools.skills import read_skills
+    from ksl.define.agent import bare_tool, tool_slug
     from ksl.define.mcp import McpServer
 
     read_skills(agent.skills, folder, where=agent.where)
@@ -50,4 +51,11 @@ def check_tool_sets(agent: Agent, *, folder: Path) -> None:
         if names.count(name) > 1:
             raise MalformedDefinition(
                 f"{agent.where} has two sets of tools of the name {name!r}. Give one mcp(name=...)."
+            )
+    own = {tool_slug(bare_tool(tool)) for tool in agent.tools if not isinstance(tool, McpServer)}
+    for tool_set in tool_sets(agent, folder=folder):
+        for name in own.intersection(tool_set.names):
+            raise MalformedDefinition(
+                f"{agent.where} has two tools of the name {name!r}: one of tools=[...], and one of its "
+                f"{tool_set.name}. Give the first another slug."
             )

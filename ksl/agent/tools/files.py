@@ -71,6 +71,7 @@ class FileTools:
             "search": (Search, _search, "Finds the lines of text files that hold a text."),
             "delete": (Delete, _delete, "Deletes a file, or an empty folder."),
         }
+        self.names = tuple(self._tools)
 
     async def offer(self, context: ToolContext) -> Offer:
         tools = [spec_of(name, about, arguments) for name, (arguments, _, about) in self._tools.items()]

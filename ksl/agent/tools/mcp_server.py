@@ -40,6 +40,8 @@ class McpTools:
     connection is lost or a secret is another; the connection is shared by all sessions of the agent with the same
     secrets."""
 
+    names = ()  # those of a server are known when it is asked
+
     def __init__(self, server: McpServer) -> None:
         self.name = server.name
         self._server = server

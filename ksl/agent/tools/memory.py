@@ -76,6 +76,7 @@ class MemoryTools:
             ),
             "memory_delete": (Delete, _Memory.delete, "Deletes a file of your memory."),
         }
+        self.names = tuple(self._tools)
 
     async def offer(self, context: ToolContext) -> Offer:
         tools = [spec_of(name, about, arguments) for name, (arguments, _, about) in self._tools.items()]

@@ -61,6 +61,7 @@ class ShellTools:
     """`ksl.agent.tool_set.ToolSet` with the one tool."""
 
     name = "shell"
+    names = ("bash",)
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox

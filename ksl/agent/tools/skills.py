@@ -41,12 +41,13 @@ class SkillTools:
     """`ksl.agent.tool_set.ToolSet` with the one tool. The files are the project's, and are only read."""
 
     name = "skills"
+    names = ("skill",)
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    def __init__(self, skills: Sequence[str]) -> None:
+        self._skills = skills
 
     async def offer(self, context: ToolContext) -> Offer:
-        skills = await asyncio.to_thread(read_skills, self._names, context.folder)
+        skills = await asyncio.to_thread(read_skills, self._skills, context.folder)
         listed = "\n".join(f"- {skill.name}: {skill.description}" for skill in skills)
         about = "Reads a skill: instructions for a kind of task."
         return Offer(
@@ -56,8 +57,8 @@ class SkillTools:
 
     async def call(self, tool: str, arguments: Json, context: ToolContext) -> Any:
         asked = read_arguments(arguments, ReadSkill)
-        if asked.name not in self._names:
-            raise ToolError(f"there is no skill {asked.name!r}. The skills are: {', '.join(self._names)}")
+        if asked.name not in self._skills:
+            raise ToolError(f"there is no skill {asked.name!r}. The skills are: {', '.join(self._skills)}")
         return await asyncio.to_thread(_read, asked, context.folder)
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from ksl import Sandbox, action, requires_approval
 from ksl.agent.tool_set import ToolError
 from ksl.agent.tools import check_tool_sets
 from ksl.agent.tools.mcp_server import McpTools, filled_in, names_for_models
@@ -340,6 +341,39 @@ def test_two_servers_of_one_name_do_not_build(tmp_path: Path) -> None:
     agent = Agent("support", model="test/echo", tools=[mcp("server --a"), mcp("server --b")])
     with pytest.raises(MalformedDefinition, match="two sets of tools of the name 'server'"):
         check_tool_sets(agent, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("slug", "options", "whose"),
+    [
+        ("read", {"sandbox": Sandbox("desk")}, "files"),
+        ("bash", {"sandbox": Sandbox("desk", shell=True)}, "shell"),
+        ("memory-write", {}, None),  # models are told memory_write
+    ],
+)
+def test_a_tool_of_the_name_of_one_that_comes_along_does_not_build(
+    tmp_path: Path, slug: str, options: dict[str, Any], whose: str | None
+) -> None:
+    @action(slug=slug)
+    def own() -> str:
+        return ""
+
+    for tool in (own, requires_approval(own)):
+        agent = Agent("support", model="test/echo", tools=[tool], **options)
+        if whose is None:
+            check_tool_sets(agent, folder=tmp_path)
+            continue
+        with pytest.raises(MalformedDefinition, match=f"two tools of the name '{slug}': .* its {whose}"):
+            check_tool_sets(agent, folder=tmp_path)
+
+
+def test_a_tool_whose_name_is_too_long_for_models_is_refused() -> None:
+    @action(slug="a" * 65)
+    def own() -> str:
+        return ""
+
+    with pytest.raises(MalformedDefinition, match="65 characters; models take 64"):
+        Agent("support", tools=[own])
 
 
 def test_without_its_extra_it_does_not_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
