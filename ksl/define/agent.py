@@ -11,6 +11,7 @@ import msgspec
 from ksl.define.action import Action, ScopedAction
 from ksl.define.budget import Budget
 from ksl.define.duration import parse_duration
+from ksl.define.options import kind_of
 from ksl.define.seam import frame_at, here
 from ksl.define.slug import check_slug, title_of
 from ksl.define.thinking import Asked, thinking
@@ -89,17 +90,21 @@ class Agent:
         self.slug = check_slug(slug, where=self.where)
         self.name = name or title_of(slug)
         self.description = description
-        self.model = model
+        self.model = kind_of(model, str, where=self.where, option="model", what='text, "vendor/model-id"')
         self.system_prompt = system_prompt
+        if isinstance(skills, str):
+            raise MalformedDefinition(
+                f"{self.where}: skills=[...] takes a list of names; write [{skills!r}]."
+            )
         self.skills = tuple(skills)
-        self.sandbox = sandbox
+        self.sandbox = kind_of(sandbox, ToolSource, where=self.where, option="sandbox", what="a Sandbox(...)")
         self.memory = memory
         self.place = _place()  # file:line
-        self.budget = budget
+        self.budget = kind_of(budget, Budget, where=self.where, option="budget")
         self.stream = stream
-        if max_steps < 1:
+        if not isinstance(max_steps, int) or max_steps < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise MalformedDefinition(
-                f"{self.where}: max_steps={max_steps} leaves it no turn; it starts at 1."
+                f"{self.where}: max_steps={max_steps!r} leaves it no turn; it is a whole number from 1 on."
             )
         if compact_at is not None and compact_at < 1_000:
             raise MalformedDefinition(f"{self.where}: compact_at={compact_at}; it starts at 1000 tokens.")

@@ -22,9 +22,11 @@ def function_of(given: object, *, decorator: str) -> Callable[..., Any]:
     return given
 
 
-def kind_of(given: T | None, kind: type[T], *, where: str, option: str) -> T | None:
+def kind_of(given: T | None, kind: type[T], *, where: str, option: str, what: str = "") -> T | None:
+    """`what` it takes, in words; by default a call of `kind`."""
     if given is not None and not isinstance(given, kind):
-        raise MalformedDefinition(f"{where}: {option}= takes a {kind.__name__}(...), not {given!r}.")
+        what = what or f"a {kind.__name__}(...)"
+        raise MalformedDefinition(f"{where}: {option}= takes {what}, not {given!r}.")
     return given
 
 

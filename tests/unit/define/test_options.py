@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from ksl import Context, Retry, action, workflow
+from ksl import Agent, Context, Retry, action, workflow
 from ksl.errors import MalformedDefinition
 
 Anything: Any = action  # as whoever has no type checker may call it
 Whatever: Any = workflow
 AnyRetry: Any = Retry
+AnyAgent: Any = Agent
 
 
 async def send(text: str) -> None: ...
@@ -48,6 +49,16 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         "concurrency= takes a whole number, not '2'.",
     ),
     "none at once": (lambda: Whatever(concurrency=0)(flow), "concurrency=0 would never let it run"),
+    "one skill as text": (
+        lambda: AnyAgent("a", skills="refunds"),
+        "agent a: skills=[...] takes a list of names",
+    ),
+    "a folder for a sandbox": (
+        lambda: AnyAgent("a", sandbox="x"),
+        "agent a: sandbox= takes a Sandbox(...), not 'x'.",
+    ),
+    "a number for a model": (lambda: AnyAgent("a", model=3), "agent a: model= takes text"),
+    "turns as text": (lambda: AnyAgent("a", max_steps="x"), "max_steps='x' leaves it no turn"),
     "a rate without a time": (lambda: Anything(rate=10)(send), "rate=10 cannot be read"),
 }
 
