@@ -147,7 +147,9 @@ class Mending:
         """Holds a run: steps in flight are recorded when they end, nothing more begins."""
         engine = self._engine
         row = await self._commits.row(run_id)
-        if row.status in FINISHED or row.status is RunStatus.HELD:
+        if row.status is RunStatus.HELD:
+            raise WrongState(f"run {run_id} is held already. Nothing was changed.")
+        if row.status in FINISHED:
             raise WrongState(f"run {run_id} is {row.status.value}; only an unfinished run can be paused.")
         data = msgspec.json.encode(
             {"type": "Paused", "message": reason or "paused by hand", "step": None, "attempts": row.attempt}

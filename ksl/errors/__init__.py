@@ -21,3 +21,7 @@ from ksl.errors.raised import *
 from ksl.errors.store import *
 from ksl.errors.tree import *
 from ksl.errors.triggers import *
+
+for _each in list(vars().values()):
+    if isinstance(_each, type):
+        _each.__module__ = __name__  # the name that authors import them by, which tracebacks tell
