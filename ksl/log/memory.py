@@ -110,7 +110,7 @@ class MemoryStore:
                 self._lose(change, error)
             else:
                 self._call(change.tell_stored)
-        if any(change.events for change, error in outcomes if error is None):
+        if any(change.events or change.run is not None for change, error in outcomes if error is None):
             for watcher in tuple(self._watchers):
                 self._call(watcher)
 

@@ -164,7 +164,7 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
     def wake_on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back on the host loop after each commit that held events; returns the unsubscriber."""
+        """Calls back on the host loop after each commit that held events or rows of runs; returns the unsubscriber."""
         ...
 
     async def suspects(self) -> dict[str, int]:

@@ -216,7 +216,8 @@ class Writer:
                 else:
                     self.events += taken.events
                     self._tell(taken.changes)
-                if taken.events:
+                # A run that goes on after a restart may come to wait with no event that says so.
+                if taken.events or any(change.run is not None for change in taken.changes):
                     for watcher in tuple(self._watchers):
                         self._call(watcher)
         finally:

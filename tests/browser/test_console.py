@@ -90,6 +90,7 @@ async def test_what_is_written_is_there_when_the_session_had_ended(served: Serve
     async with browser.page() as page:
         await enter(page, served, f"hooks/{run_id}?step=hook%230")
         await page.click("#decision-answer", loads=False)
+        await page.click("input[name=approved][value=true]", loads=False)
         await page.write("input[name=note]", "after the release")
         await page.send("Network.clearBrowserCookies")
         await page.click("form.answer button.if-answer")

@@ -123,19 +123,21 @@ async def test_an_append_after_close_is_lost(store: Store) -> None:
     assert told.words == [("late", "StoreFailed")]
 
 
-async def test_a_commit_that_held_events_wakes_the_watchers_until_they_leave(store: Store) -> None:
+async def test_a_commit_of_events_or_of_runs_wakes_the_watchers_until_they_leave(store: Store) -> None:
     woken: list[str] = []
     leave = store.wake_on_commit(lambda: woken.append("woken"))
 
-    await put(store, Change("r1", run=run("r1")))
-    assert woken == []
     await put(store, Change("r1", [event("r1", 1)]))
     assert woken == ["woken"]
+    await put(store, Change("r1", run=run("r1")))
+    assert woken == ["woken"] * 2
+    await put(store, Change("r1"))
+    assert woken == ["woken"] * 2
     leave()
     leave()
     await put(store, Change("r1", [event("r1", 2)]))
 
-    assert woken == ["woken"]
+    assert woken == ["woken"] * 2
 
 
 async def test_stats_count_batches_and_events(store: Store) -> None:

@@ -80,6 +80,8 @@ async def test_a_death_after_letting_go_and_before_taking_up_loses_nothing(folde
     async with opened(folder, RIGHT) as runtime:
         assert runtime.let_go == 0
         for run_id in runs:
+            # No event tells that it waits again, and whoever follows it hears of it all the same.
+            assert (await runtime.settled(run_id, timeout_s=None, waits=True)).status is RunStatus.WAITING
             await runtime.resume_hook(run_id, None, b"1")
             assert (await runtime.settled(run_id, timeout_s=20)).status is RunStatus.SUCCEEDED
             types = [event.type for event in await runtime.store.events(run_id)]
