@@ -35,6 +35,7 @@ class Speech(Protocol):
 
     vendor: str
     model: str
+    input_tokens: int  # as is told of every turn
 
     def asked(self, path: str, headers: dict[str, str], body: Json) -> Asked: ...
 
@@ -54,11 +55,17 @@ class Messages:
 
     vendor = "anthropic"
     model = "claude-sonnet-4-6"
+    input_tokens = 10
 
     def asked(self, path: str, headers: dict[str, str], body: Json) -> Asked:
         assert path.startswith("/v1/messages"), path
         assert headers["anthropic-version"]
         assert body["max_tokens"] > 0
+        blocks = [
+            part for each in body["messages"] if isinstance(each["content"], list) for part in each["content"]
+        ]
+        if any(part["type"] == "tool_use" for part in blocks):
+            assert body.get("tools"), "a conversation with calls of tools names tools"
         newest = body["messages"][-1]
         assert newest["role"] == "user"
         parts: list[Json] = newest["content"] if isinstance(newest["content"], list) else []
@@ -82,12 +89,12 @@ class Messages:
             **self._head(said),
             "content": list(_blocks(said)),
             "stop_reason": "tool_use" if said.calls else "end_turn",
-            "usage": {"input_tokens": 10, "output_tokens": 5},
+            "usage": {"input_tokens": self.input_tokens, "output_tokens": 5},
         }
 
     def events(self, said: Said) -> Iterator[tuple[str, Json]]:
         begun: Json = {**self._head(said), "content": [], "stop_reason": None}
-        begun["usage"] = {"input_tokens": 10, "output_tokens": 1}
+        begun["usage"] = {"input_tokens": self.input_tokens, "output_tokens": 1}
         yield "message_start", {"type": "message_start", "message": begun}
         for index, block in enumerate(_blocks(said)):
             if block["type"] == "text":
@@ -123,6 +130,7 @@ class GenerateContent:
 
     vendor = "google"
     model = "gemini-2.5-flash"
+    input_tokens = 10
 
     def asked(self, path: str, headers: dict[str, str], body: Json) -> Asked:
         model, _, method = path.removeprefix("/v1beta/models/").partition("?")[0].partition(":")
@@ -153,7 +161,11 @@ class GenerateContent:
             "candidates": [
                 {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
             ],
-            "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
+            "usageMetadata": {
+                "promptTokenCount": self.input_tokens,
+                "candidatesTokenCount": 5,
+                "totalTokenCount": self.input_tokens + 5,
+            },
             "modelVersion": self.model,
             "responseId": "r-1",
         }

@@ -42,6 +42,7 @@ _TRY_AGAIN = (408, 409, 425, 429)
 _CANNOT_STREAM = (400, 404, 405, 415, 422, 501)  # or something else is wrong, and is said again
 # Tried again by the step's own policy, where each attempt is told of.
 _SETTINGS = ModelSettings(max_retries=0, timeout=TIMEOUT_S)
+_NONE_CALLED: ModelSettings = {**_SETTINGS, "tool_choice": "none"}
 _NAMED: ModelSettings = {
     **_SETTINGS,
     "extra_body": {"tool_choice": {"type": "function", "function": {"name": OUTPUT_TOOL}}},
@@ -64,7 +65,9 @@ class VendorModel:
         self._name = name
         self._kind = kind
         self._names_tool = names_tool
-        self._id = id = id.replace(".", "-") if kind == "anthropic" else id  # its ids have no dots, its versions do
+        self._id = id = (
+            id.replace(".", "-") if kind == "anthropic" else id
+        )  # its ids have no dots, its versions do
         self._streams = True
         self._has_price = has_price
         self._model, self._close = _make(kind, id, key=key, base_url=base_url)
@@ -73,6 +76,9 @@ class VendorModel:
         messages = ModelMessagesTypeAdapter.validate_python(_with_instructions(question))
         parameters = _parameters(question)
         settings: ModelSettings = _SETTINGS
+        if self._kind == "anthropic" and (called := _called_before(question)):
+            parameters = replace(parameters, function_tools=called)
+            settings = _NONE_CALLED
         if self._names_tool and question.output is not None:
             if question.tools:
                 parameters = replace(
@@ -197,6 +203,17 @@ def _parameters(question: Question) -> ModelRequestParameters:
         output_tools=[_definition(answer, kind="output")],
         allow_text_output=False,
     )
+
+
+def _called_before(question: Question) -> list[ToolDefinition]:
+    """Tools that the conversation has calls of, where it is to go on without any: Anthropic refuses to read of calls
+    where no tool is named."""
+    if question.tools or question.output is not None:
+        return []
+    parts = (part for message in question.messages for part in message["parts"])
+    names = dict.fromkeys(part["tool_name"] for part in parts if part["part_kind"] == "tool-call")
+    about = "Was called in this conversation; it cannot be called any more."
+    return [_definition(ToolSpec(name, about, {"type": "object", "properties": {}})) for name in names]
 
 
 def _definition(tool: ToolSpec, kind: Any = "function") -> ToolDefinition:

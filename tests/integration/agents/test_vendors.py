@@ -157,3 +157,54 @@ async def test_a_refusal_is_final_and_names_what_was_said(
     assert failed.error["code"] == "KSL802"
     assert "not now" in failed.error["message"]
     assert len(server.asked) == 1
+
+
+async def test_a_conversation_with_calls_goes_on_where_there_are_no_tools(
+    world: World, server: VendorServer
+) -> None:
+    said = [Said(calls=(("final_result", {"response": 7}),)), Said("Seven.")]
+    server.say = lambda asked: said[len(server.asked) - 1]
+    await world.load(
+        dedent(f"""
+            plain = Agent("plain", model="{server.model}", memory=False)
+
+            @workflow
+            async def w(input: None) -> Any:
+                first = await plain.prompt("Count.", output=int)
+                second = await plain.prompt("Say it.", session=first.session_id)
+                return [first.output, second.text]
+        """),
+        settings=server.settings(KEY),
+    )
+
+    assert (await world.run("w")).output == [7, "Seven."]
+    assert not server.asked[1].must_call
+
+
+async def test_a_long_conversation_with_calls_is_summed_up(world: World, server: VendorServer) -> None:
+    said = [
+        Said(calls=(("echo", {"value": "a"}),)),
+        Said("It began with a."),
+        Said(calls=(("echo", {"value": "b"}),)),
+        Said("It was about a and b."),
+        Said("Done."),
+    ]
+    server.say = lambda asked: said[len(server.asked) - 1]
+    server.speech.input_tokens = 1_000
+    await world.load(
+        dedent(f"""
+            robot = Agent("robot", model="{server.model}", tools=[echo], memory=False, compact_at=1000)
+
+            @workflow
+            async def w(input: None) -> Any:
+                return (await robot.prompt("Go.")).text
+        """),
+        settings=server.settings(KEY),
+    )
+
+    done = await world.run("w")
+
+    assert done.output == "Done."
+    assert [step for step in done.steps() if "summary" in step] == ["robot#0/summary#0", "robot#0/summary#1"]
+    assert "It was about a and b." in str(server.asked[-1].body)
+    assert "It began with a." not in str(server.asked[-1].body)
