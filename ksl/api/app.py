@@ -35,6 +35,7 @@ from ksl.api.ui import door
 from ksl.api.ui import hooks as ui_hooks
 from ksl.api.ui import run as ui_run
 from ksl.api.ui import runs as ui_runs
+from ksl.api.ui import sessions as ui_sessions
 from ksl.api.ui import system as ui_system
 from ksl.api.ui import triggers as ui_triggers
 from ksl.api.ui import workflows as ui_workflows
@@ -84,7 +85,7 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         door,
     ):
         app.include_router(group.router)
-    for group in (door, ui_runs, ui_run, ui_workflows, ui_hooks, ui_triggers, ui_system):
+    for group in (door, ui_runs, ui_run, ui_workflows, ui_hooks, ui_triggers, ui_sessions, ui_system):
         app.include_router(group.pages)
     app.include_router(door.rest)
     publish(app)

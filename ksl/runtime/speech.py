@@ -72,11 +72,12 @@ class Utterance:
 
 
 class Listener:
-    """Of one run, or of all. `heard` is set when there may be news."""
+    """Of one run, of one session or of all. `heard` is set when there may be news."""
 
-    def __init__(self, speech: Speech, run_id: str | None) -> None:
+    def __init__(self, speech: Speech, run_id: str | None, session_id: str | None) -> None:
         self.heard = asyncio.Event()
         self.run_id = run_id
+        self.session_id = session_id
         self._speech = speech
         self._given: dict[Utterance, int] = {}
 
@@ -86,6 +87,8 @@ class Listener:
         news: list[Json] = []
         given: dict[Utterance, int] = {}  # without those that have ended
         for utterance in self._speech.of(self.run_id):
+            if self.session_id not in (None, utterance.session_id):
+                continue
             before = self._given.get(utterance)
             length = given[utterance] = len(utterance.text)
             if before is None or length > before:
@@ -117,9 +120,9 @@ class Speech:
                     del self._said[run_id]
 
     @contextmanager
-    def listening(self, run_id: str | None = None) -> Generator[Listener]:
-        """To one run, or to all."""
-        listener = Listener(self, run_id)
+    def listening(self, run_id: str | None = None, *, session_id: str | None = None) -> Generator[Listener]:
+        """To one run, to one session, or to all."""
+        listener = Listener(self, run_id, session_id)
         if self.of(run_id):
             listener.heard.set()
         self._listeners.setdefault(run_id, set()).add(listener)
@@ -141,4 +144,5 @@ class Speech:
             for listener in self._listeners.get(utterance.run_id, ()):
                 listener.heard.set()
             for listener in self._listeners.get(None, ()):
-                listener.heard.set()
+                if listener.session_id in (None, utterance.session_id):
+                    listener.heard.set()

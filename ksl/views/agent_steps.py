@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 _OPENS = "agent-session"  # the action by which an agent's step begins
 
 
+def agents_at_work(steps: Mapping[str, StepState]) -> list[tuple[str, str, int | None]]:
+    """Steps of agents that have begun and have no event of their own: the id, the agent's slug and when it began."""
+    found: list[tuple[str, str, int | None]] = []
+    for step in steps.values():
+        agent = step.id.rpartition("/")[0]
+        if step.callee == _OPENS and agent not in steps and step.status == "succeeded":
+            given = value_of(step.input)
+            found.append((agent, str(given.get("agent", "")) if is_object(given) else "", step.started_at_ms))
+    return found
+
+
 def tell_of_agents(steps: Mapping[str, StepState]) -> None:
     """Gives each step the session of the agent that it is or lies below, and an agent's step the use of all below."""
     sessions = {

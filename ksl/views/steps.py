@@ -14,7 +14,7 @@ import msgspec
 from ksl.records import Event, EventType
 from ksl.records.model_use import ModelUse
 from ksl.records.under_way import UnderWay
-from ksl.views.agent_steps import tell_of_agents
+from ksl.views.agent_steps import agents_at_work, tell_of_agents
 from ksl.views.model_use import use_json
 from ksl.views.times import rfc3339_or_none
 from ksl.views.values import JsonObject, is_object, value_of
@@ -77,6 +77,8 @@ def steps_json(events: Iterable[Event], under_way: Mapping[str, UnderWay] | None
             step.callee, step.input = now.callee, step.input or now.input
             step.attempts = max(step.attempts, now.attempt)
             step.started_at_ms = step.started_at_ms or now.started_at_ms
+    for agent, slug, began_ms in agents_at_work(steps):
+        steps[agent] = StepState(agent, "agent", "running", callee=slug, attempts=1, started_at_ms=began_ms)
     tell_of_agents(steps)
     return [step_json(step) for step in steps.values()]
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.types import Send
 
-from ksl.api.event_stream import PING_S, ServerSentEvents, first_of, write
+from ksl.api.event_stream import PING_S, ServerSentEvents, said_until, write
+from ksl.runtime.speech import Listener
 from ksl.views.drawings import pending_node
 from ksl.views.values import JsonObject, encode
 
@@ -45,14 +47,23 @@ class LiveStream(ServerSentEvents):
         wake: Callable[[Callable[[], None]], Callable[[], None]],
         stopping: asyncio.Event,
         pause_s: float = PAUSE_S,
+        listening: AbstractContextManager[Listener] | None = None,
     ) -> None:
-        """`in_flight` is compared with itself: when it is another, the page is looked at anew."""
+        """`in_flight` is compared with itself: when it is another, the page is looked at anew. `listening`: to what
+        models say meanwhile."""
         super().__init__(wake=wake, stopping=stopping)
         self._now = now
         self._in_flight = in_flight
         self._pause_s = pause_s
+        self._listening = listening
 
     async def follow(self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]]) -> None:
+        with self._listening or nullcontext() as listener:
+            await self._follow(send, woken, leaving, listener)
+
+    async def _follow(
+        self, send: Send, woken: asyncio.Event, leaving: list[asyncio.Future[Any]], listener: Listener | None
+    ) -> None:
         before: Now | None = None
         counted = False
         clock = asyncio.get_running_loop().time
@@ -73,7 +84,7 @@ class LiveStream(ServerSentEvents):
             pinged = clock()
             counted = False
             while not woken.is_set() and self._in_flight() == seen and not any(t.done() for t in leaving):
-                await first_of(woken, leaving, timeout_s=LOOK_S)
+                await said_until(woken, leaving, send, listener, timeout_s=LOOK_S)
                 counted = not woken.is_set() and now.counts_s is not None and clock() - begun >= now.counts_s
                 if counted:
                     break

@@ -17,6 +17,7 @@ from ksl.api.ui.live import LiveStream, Now
 from ksl.api.ui.pages import drawing, form_of, found, only, page, part, sections
 from ksl.errors import BadRequest, KslError, UnknownCanvas, UnknownRun
 from ksl.records import FINISHED, RunStatus
+from ksl.views.agent_steps import below, used
 from ksl.views.attempts import attempts_json
 from ksl.views.canvas import run_canvas_json
 from ksl.views.drawings import drawn_nodes
@@ -134,6 +135,8 @@ async def _shown(request: Request, run_id: str, step: str | None, scale: str | N
         "logs": run["logs"][-EVENTS_MOST:],
         "frames": [*_frames(_failed_step(run), runtime.folder), *_frames(run, runtime.folder)],
         "step": chosen,
+        "below": [] if chosen is None else below(steps, chosen),
+        "used": used,
         "attempts": attempts_json(run["events"], chosen["id"]) if chosen is not None else [],
         "again": run_again(run["events"], chosen["id"]) if chosen is not None else [],
         "step_asked": step,

@@ -28,6 +28,7 @@ _SIGNS = {
     "reopened": "↻",
     "succeeded": "✓",
     "started": "✓",
+    "completed": "✓",
     "failed": "✗",
     "rejected": "✗",
     "cancelled": "⊘",

@@ -63,3 +63,17 @@ def test_what_was_used_is_told_in_words() -> None:
     [*_, llm, _last] = steps_json(HISTORY)
     assert used(llm["usage"]) == "1 turn, 100 tokens in, 20 out, $0.0010"
     assert used(None) == ""
+
+
+def test_an_agent_at_work_is_a_step_though_it_has_no_event_of_its_own() -> None:
+    opened = Event(
+        "r1", 1, "step_completed", "robot#0/session#0", 7, b'{"session_id": "ses_1"}', b'{"agent": "robot"}',
+        Meta(attempt=1, started_at_ms=5, kind="action", callee="agent-session"),
+    )  # fmt: skip
+    step = {step["id"]: step for step in steps_json([opened])}["robot#0"]
+    assert (step["status"], step["kind"], step["callee"], step["session_id"]) == (
+        "running",
+        "agent",
+        "robot",
+        "ses_1",
+    )

@@ -127,11 +127,40 @@
     for (const [id, node] of Object.entries(message.nodes || {})) light(id, node);
   };
 
+  // --- What a model says at the moment, in the place below the transcript, until it is there as it was recorded
+
+  const saying = document.getElementById("saying");
+  const hear = (text) => {
+    if (!saying) return;
+    const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 40;
+    const turn = `${text.run_id} ${text.step}`;
+    let place = [...saying.children].find((each) => each.dataset.turn === turn);
+    if (!place) {
+      place = document.getElementById("words").content.firstElementChild.cloneNode(true);
+      place.dataset.turn = turn;
+      saying.append(place);
+    }
+    const words = place.querySelector(".text");
+    if (text.offset === 0) words.textContent = "";
+    // As the server does: a sign in the place of each letter that moves, turns or hides others.
+    words.textContent += text.delta.replace(/[^\P{C}\n\t]/gu, "\ufffd");
+    place.hidden = !words.textContent;
+    if (atEnd) scrollTo(0, document.documentElement.scrollHeight);
+  };
+  const unsay = () => {
+    if (!saying) return;
+    const isOver = document.querySelector("[data-status]")?.dataset.status !== "running";
+    for (const each of [...saying.children]) {
+      if (isOver || document.querySelector(`main [data-recorded="${CSS.escape(each.dataset.turn)}"]`)) each.remove();
+    }
+  };
+
   const open = () => {
     if (!url || source || ended) return;
     source = new EventSource(url);
     source.onopen = () => say("live", false);
-    source.onmessage = (event) => take(JSON.parse(event.data));
+    source.onmessage = (event) => { take(JSON.parse(event.data)); unsay(); };
+    source.addEventListener("text", (event) => hear(JSON.parse(event.data)));
     source.addEventListener("ended", () => { ended = true; close(); pill.hidden = true; });
     source.onerror = () => {
       if (!lost) say(`no connection, as of ${new Date(Date.now() - ahead).toISOString().slice(11, 19)}`, true);
