@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from fastapi import APIRouter, Depends
@@ -37,11 +40,8 @@ _ENDED = frozenset(status.value for status in FINISHED)
 
 
 @pages.get("/ui/runs/{run_id}")
-async def show_run(
-    request: Request, run_id: str, step: str | None = None, scale: str | None = None
-) -> Response:
-    """`scale`: "true" draws every stretch of time as long as it was."""
-    values = await _shown(request, run_id, step, scale)
+async def show_run(request: Request, run_id: str) -> Response:
+    values = await _shown(request, run_id)
     drawn = await _drawing(request, values["run"])
     return await page(request, "run", **values, **drawn)
 
@@ -58,7 +58,7 @@ async def follow_run(
         return Response(status_code=204)
 
     async def now() -> Now:
-        values = await _shown(request, run_id, step, scale)
+        values = await _shown(request, run_id)
         run = values["run"]
         drawn = await _canvas(request, run)
         nodes = {} if drawn is None else drawn_nodes(drawn)
@@ -114,21 +114,40 @@ async def act(request: Request, run_id: str, verb: str) -> Response:
     return found(request, f"runs/{part(run_id)}")
 
 
-async def _shown(request: Request, run_id: str, step: str | None, scale: str | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class View:
+    """How somebody looks at a run; it is all in the address. `scale` "true" draws each stretch of time as long as it
+    was, `hide` "succeeded" leaves such steps out."""
+
+    step: str = ""
+    scale: str = ""
+    hide: str = ""
+
+    def link(self, **changes: str) -> str:
+        asked = asdict(replace(self, **changes))
+        return "?" + urlencode({name: value for name, value in asked.items() if value})
+
+
+    asked = request.query_params
+    view = View(asked.get("step", ""), asked.get("scale", ""), asked.get("hide", ""))
+async def _shown(request: Request, run_id: str) -> dict[str, Any]:
     runtime = runtime_of(request)
     under_way = runtime.under_way(run_id)
     run = await run_json(
         runtime.store, run_id, include=_EVERYTHING, logs=runtime.logs(run_id), under_way=under_way
     )
     steps: list[JsonObject] = run["steps"]
-    chosen: JsonObject | None = next((each for each in steps if each["id"] == step), None)
+    chosen: JsonObject | None = next((each for each in steps if each["id"] == view.step), None)
+    listed = [each for each in steps if view.hide != "succeeded" or each["status"] != "succeeded"]
     now_ms = int(time.time() * 1000)
     return {
         "run": run,
         "ended": run["status"] in _ENDED,
         "verbs": _verbs(run["status"]),
-        "timeline": timeline_json(steps, run["trace"]["spans"], now_ms=now_ms, true=scale == "true"),
-        "true_scale": scale == "true",
+        "view": view,
+        "timeline": timeline_json(listed, run["trace"]["spans"], now_ms=now_ms, true=view.scale == "true"),
+        "hidden": len(steps) - len(listed),
+        "telling": _telling(listed),
         "hooks": [hook for hook in run["waiting_on"] if hook["kind"] == "hook"],
         "sleeps": [each for each in steps if each["status"] == "sleeping" and run["status"] in _ADVANCING],
         "events": run["events"][-EVENTS_MOST:],
@@ -139,10 +158,29 @@ async def _shown(request: Request, run_id: str, step: str | None, scale: str | N
         "used": used,
         "attempts": attempts_json(run["events"], chosen["id"]) if chosen is not None else [],
         "again": run_again(run["events"], chosen["id"]) if chosen is not None else [],
-        "step_asked": step,
+        "step_asked": view.step,
         "step_frames": _frames(chosen, runtime.folder),
         "known_workflow": run["workflow"] in runtime.project.workflows,
     }
+def _telling(steps: list[JsonObject]) -> dict[str, Any]:
+    """Of steps that were made at one place again and again, what tells one from the other: the first plain value of
+    its input."""
+    places = Counter(_place(step["id"]) for step in steps)
+    return {
+        step["id"]: value
+        for step in steps
+        if places[_place(step["id"])] > 1 and is_object(step["input"])
+        for value in [
+            next((v for v in step["input"].values() if isinstance(v, str | int | float) and v != ""), None)
+        ]
+        if value is not None
+    }
+
+
+def _place(step: str) -> str:
+    return step.rpartition("#")[0]
+
+
 
 
 def _failed_step(run: JsonObject) -> JsonObject | None:

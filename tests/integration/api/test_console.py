@@ -314,6 +314,24 @@ async def test_an_input_that_no_form_has_room_for_is_run_again_as_json(
     assert (await served.settled(str(again.url).rpartition("/")[2]))["output"] == given
 
 
+async def test_what_succeeded_is_hidden_on_demand_and_rows_of_one_place_are_told_apart(
+    served: Served, visitor: Visitor
+) -> None:
+    run_id = (await served.ended("many", 3))["run_id"]
+    page = await visitor.get(f"runs/{run_id}")
+    assert re.findall(r"greet#(\d) <bdi class=\"soft\">(\d)</bdi>", page.text) == [
+        ("0", "0"),
+        ("1", "1"),
+        ("2", "2"),
+    ]
+    hidden = await visitor.get(f"runs/{run_id}?hide=succeeded&scale=true")
+    assert "greet#0" not in hidden.text.partition('class="timeline"')[2]
+    assert "3 that succeeded are hidden" in text_in(hidden)
+    assert 'href="?scale=true"' in hidden.text  # what else was chosen stays
+    failed = (await served.ended("refused", "no"))["run_id"]
+    assert 'data-step="refuse#0"' in (await visitor.get(f"runs/{failed}?hide=succeeded")).text
+
+
 async def test_each_attempt_of_a_step_is_shown_with_its_error(served: Served, visitor: Visitor) -> None:
     run = await served.ended("refused", "carrier refused")
     shown = text_in(await visitor.get(f"runs/{run['run_id']}?step=refuse%230"))
