@@ -47,9 +47,7 @@ async def show_run(request: Request, run_id: str) -> Response:
 
 
 @pages.get("/ui/live/runs/{run_id}")
-async def follow_run(
-    request: Request, run_id: str, step: str | None = None, scale: str | None = None
-) -> Response:
+async def follow_run(request: Request, run_id: str) -> Response:
     """Ends with the run; a browser that comes again after that is told to leave it at that (204)."""
     runtime = runtime_of(request)
     row = await runtime.engine_row(run_id)
@@ -128,10 +126,10 @@ class View:
         return "?" + urlencode({name: value for name, value in asked.items() if value})
 
 
-    asked = request.query_params
-    view = View(asked.get("step", ""), asked.get("scale", ""), asked.get("hide", ""))
 async def _shown(request: Request, run_id: str) -> dict[str, Any]:
     runtime = runtime_of(request)
+    asked = request.query_params
+    view = View(asked.get("step", ""), asked.get("scale", ""), asked.get("hide", ""))
     under_way = runtime.under_way(run_id)
     run = await run_json(
         runtime.store, run_id, include=_EVERYTHING, logs=runtime.logs(run_id), under_way=under_way
@@ -162,6 +160,8 @@ async def _shown(request: Request, run_id: str) -> dict[str, Any]:
         "step_frames": _frames(chosen, runtime.folder),
         "known_workflow": run["workflow"] in runtime.project.workflows,
     }
+
+
 def _telling(steps: list[JsonObject]) -> dict[str, Any]:
     """Of steps that were made at one place again and again, what tells one from the other: the first plain value of
     its input."""
@@ -179,8 +179,6 @@ def _telling(steps: list[JsonObject]) -> dict[str, Any]:
 
 def _place(step: str) -> str:
     return step.rpartition("#")[0]
-
-
 
 
 def _failed_step(run: JsonObject) -> JsonObject | None:
