@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ksl.tui import safe, words
 from ksl.tui.words import Json, Look
+from ksl.views.agent_steps import tokens, used
 from ksl.views.spans import ATTEMPT_STATUS
 
 SHOWN = 40  # lines of a value; enter shows all of it
@@ -84,12 +85,5 @@ def _span(span: Json, depth: int, look: Look) -> Text:
 
 
 def _used(use: Json) -> str:
-    """ "2 turns, 1,204 in, 96 out, $0.0123"."""
-    parts = [
-        words.count(use["turns"], "turn") if use["turns"] != 1 else "",
-        f"{use['input_tokens']:,} in",
-        f"{use['output_tokens']:,} out",
-        "" if use["usd"] is None else f"${use['usd']:.4f}",
-        safe.line(use["model"] or "", 40),
-    ]
-    return ", ".join(filter(None, parts))
+    told = tokens(use) if use["turns"] == 1 else used(use)
+    return ", ".join(filter(None, [told, safe.line(use["model"] or "", 40)]))

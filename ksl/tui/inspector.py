@@ -19,6 +19,7 @@ from ksl.tui.frame import TabLine
 from ksl.tui.inspection import attempt_lines, span_lines, value_lines
 from ksl.tui.lines import Lines
 from ksl.tui.words import Json, Look
+from ksl.views.agent_steps import used
 from ksl.views.lights import node_path
 
 TABS = ("error", "input", "output", "attempts", "trace", "events", "replay")
@@ -45,7 +46,8 @@ class Inspected:
         same = [each["id"] for each in self.run["steps"] if node_path(each["id"]) == node_path(step["id"])]
         which = f"  {same.index(step['id']) + 1} of {len(same)}" if len(same) > 1 else ""
         tries = f"  {step['attempts']} tries" if step["attempts"] > 1 else ""
-        return f"{step['id']}  {step['status']}{tries}{which}"
+        use = f"  {told}" if (told := used(step["usage"])) else ""
+        return f"{step['id']}  {step['status']}{tries}{use}{which}"
 
     @property
     def item(self) -> Json:

@@ -25,6 +25,7 @@ from ksl.tui.inspector import TABS, Inspected, Inspector
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
 from ksl.tui.run_known import Known
+from ksl.tui.session import SessionScreen
 from ksl.tui.timeline_pane import TimelinePane, step_of
 from ksl.views.drawings import drawn_from
 from ksl.views.forking import run_again
@@ -63,6 +64,7 @@ class RunScreen(Framed):
         Binding("n", "position(1)", "Replay: next event", show=False, id="run.next"),
         Binding("p", "position(-1)", "Replay: event before", show=False, id="run.previous"),
         Binding("a", "answer", "Answer its hook", show=False, id="run.answer"),
+        Binding("m", "session", "The session of its agent", show=False, id="run.session"),
         Binding("r", "rerun", "Run it again, as a new run", show=False, id="run.rerun"),
         Binding("R", "fork", "From here", id="run.fork"),
         Binding("t", "act('retry')", "Retry", show=False, id="run.retry"),
@@ -377,6 +379,17 @@ class RunScreen(Framed):
 
     def action_answer(self) -> None:
         self.ksl.answer(self.run_id)
+    def action_session(self) -> None:
+        """Of the chosen step, or of the run's first agent."""
+        run = self.run_json
+        steps: list[Json] = run["steps"] if run else []
+        chosen = [step for step in steps if step["id"] == self.selected] or steps
+        session = next((step["session_id"] for step in chosen if step["session_id"]), None)
+        if session is None:
+            self.say("No agent is at work here.")
+        else:
+            self.ksl.push_screen(SessionScreen(session))
+
 
     def action_rerun(self) -> None:
         if self.known.run is not None:

@@ -11,6 +11,7 @@ from textual.widgets import TextArea
 from ksl.tui.app import KslApp
 from ksl.tui.dialogs import Choose, Fill, View
 from ksl.tui.hooks import HooksScreen
+from ksl.tui.inspector import Inspected
 from ksl.tui.lines import Lines
 from ksl.tui.run import RunScreen
 from ksl.tui.session import SessionScreen
@@ -281,3 +282,20 @@ async def test_a_tiny_terminal_has_the_conversation(served: Served) -> None:
     async with shown(served, (50, 12)) as (app, pilot):
         await opened(app, pilot)
         assert "It was shipped on Monday." in text_of(app)
+
+
+async def test_a_run_tells_what_its_agent_used_and_leads_to_the_session(served: Served) -> None:
+    made = await prompted(served)
+    async with shown(served) as (app, pilot):
+        app.open_run(made["run_id"])
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_json)
+        assert isinstance(app.screen, RunScreen)
+        run = app.screen.run_json
+        assert run is not None
+        assert "2 turns, 1,20" in Inspected(run, [], "support#0").about
+        assert "1,200 tokens in" in Inspected(run, [], "support#0/turn#1").about
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.session)
+        assert "Where is A-1001?" in text_of(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
