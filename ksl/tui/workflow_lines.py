@@ -10,7 +10,7 @@ from rich.text import Text
 from ksl.tui import safe, words
 
 Json = dict[str, Any]
-_FIGURES = 49  # cells that all figures take
+_FIGURES = 59  # cells that all figures take
 _ROOMY = _FIGURES + 12  # cells from which on a line has them
 
 
@@ -49,7 +49,9 @@ def painted(row: WorkflowRow, width: int, look: words.Look) -> Text:
         room = max(width - wrong.cell_len - 2, 4)
         return Text.assemble(f" {safe.padded(safe.line(row.name), room)}", wrong)
     text = Text(f" {safe.padded(safe.line(row.name), width - _FIGURES)}")
-    text.append(" ")
+    steps = row.shown["steps"]
+    told = "" if steps is None else words.count(steps, "step")
+    text.append(f" {told:>9} ", "dim")
     text.append(sparkline(recent["hours"], look), "cyan")
     text.append(f" {recent['runs']:>6,}" if recent["runs"] else " " * 7)
     rate = failure_rate(recent)

@@ -38,27 +38,27 @@ async def taken(folder: Path, size: tuple[int, int]) -> dict[str, str]:
     try:
         async with app.run_test(size=size) as pilot:
             await until(pilot, lambda: len(runs_of(app).rows) == 3 and app.counts.get("runs") == "3")
-            found["runs"] = await _still(app, pilot)
+            found["runs"] = await still(app, pilot)
             app.open_run("run_00000000000000000001")
             await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_json)
             await until(pilot, lambda: "run's steps." in text_of(app))
-            found["run"] = await _still(app, pilot)
+            found["run"] = await still(app, pilot)
             await pilot.press("escape", "3")
             await until(
                 pilot, lambda: isinstance(app.screen, HooksScreen) and "Nothing waits" in text_of(app)
             )
-            found["hooks"] = await _still(app, pilot)
+            found["hooks"] = await still(app, pilot)
             await pilot.press("5")
             await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen) and app.screen.canvas)
             await pilot.press("j")
             await until(pilot, lambda: "▸ charge-card" in text_of(app) or size[0] < 90)
-            found["workflows"] = await _still(app, pilot)
+            found["workflows"] = await still(app, pilot)
     finally:
         await doors.aclose()
     return found
 
 
-async def _still(app: KslApp, pilot: Pilot[None]) -> str:
+async def still(app: KslApp, pilot: Pilot[None]) -> str:
     """The screen when nothing on it changes any more: the database behind it does not. Without the version of ksl."""
     before, same = "", 0
     while same < 10:

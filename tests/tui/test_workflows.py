@@ -137,12 +137,14 @@ def test_the_rate_is_of_what_ended_and_never_rounds_a_failure_away(recent: dict[
     assert failure_rate(recent) == rate
 
 
-@pytest.mark.parametrize("width", [26, 30, 60, 66, 78])
+@pytest.mark.parametrize("width", [26, 30, 71, 76, 78])
 def test_a_line_keeps_to_its_room(width: int) -> None:
     recent: dict[str, Any] = {"runs": 123_456, "succeeded": 1, "failed": 1, "held": 0, "hours": [5] * 24}
     problems: list[dict[str, Any]] = [{"code": "KSL103", "severity": "error", "line": 3}]
     answer: dict[str, Any] = {
-        "workflows": [{"slug": "a-workflow-with-a-long-name", "recent": recent, "problems": problems}],
+        "workflows": [
+            {"slug": "a-workflow-with-a-long-name", "steps": 12, "recent": recent, "problems": problems}
+        ],
         "failures": [
             {"module": "workflows.late", "file": "workflows/late.py", "line": 1, "workflows": []},
         ],
