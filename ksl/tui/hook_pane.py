@@ -40,18 +40,19 @@ class HookPane(Vertical):
 
     async def show(self, hook: Json | None, now_ms: int) -> None:
         """With a form that is empty; what was typed into the one before is gone."""
-        self.hook = hook
+        # Until it is all there, nothing is: a question that is asked anew takes this one's place in the middle.
+        self.hook = self.form = None
         place = self.query_one("#form-place", Vertical)
         await place.remove_children()
-        self.form = None
         self.query_one("#question", Line).show("" if hook is None else safe.line(title_of(hook), 300))
         told = [] if hook is None else [*_told(hook["details"])]
         _fill(self.query_one("#hook-details", Lines), [Text(each) for each in told], _DETAILS_MOST)
         self.leads([])
+        form = None if hook is None else Form(hook["schema"])
+        if form is not None:
+            await place.mount(form)
+        self.hook, self.form = hook, form
         self.tell(now_ms)
-        if hook is not None:
-            self.form = Form(hook["schema"])
-            await place.mount(self.form)
 
     def tell(self, now_ms: int) -> None:
         """Who asks and how long there is left."""

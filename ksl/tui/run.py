@@ -187,9 +187,8 @@ class RunScreen(Framed):
         elif run is None:
             text = Text(f" {self.run_id}  loading")
         else:
-            text = run_heading.heading(run, look, now_ms=self.now_ms)
-            if self.ksl.link.state != "live" and known.at_ms:
-                text.append_text(run_heading.as_of(known.at_ms))
+            still = known.at_ms if self.ksl.link.state != "live" else None
+            text = run_heading.heading(run, look, now_ms=self.now_ms, still_at_ms=still)
             if run["status"] not in words.ENDED:
                 told = run_heading.waits(run, look, now_ms=self.now_ms)
         self.query_one("#heading", Line).show(text)
@@ -379,6 +378,7 @@ class RunScreen(Framed):
 
     def action_answer(self) -> None:
         self.ksl.answer(self.run_id)
+
     def action_session(self) -> None:
         """Of the chosen step, or of the run's first agent."""
         run = self.run_json
@@ -389,7 +389,6 @@ class RunScreen(Framed):
             self.say("No agent is at work here.")
         else:
             self.ksl.push_screen(SessionScreen(session))
-
 
     def action_rerun(self) -> None:
         if self.known.run is not None:

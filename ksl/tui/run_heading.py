@@ -9,19 +9,23 @@ from rich.text import Text
 from ksl.tui import safe, words
 from ksl.tui.words import Json, Look
 from ksl.views.lights import left_of
+from ksl.views.now_at import state_of
 
 
-def heading(run: Json, look: Look, *, now_ms: int) -> Text:
+def heading(run: Json, look: Look, *, now_ms: int, still_at_ms: int | None = None) -> Text:
+    """`still_at_ms`: when time was stopped, where nobody tells what happens."""
     began, ended = words.moment(run["started_at"]), words.moment(run["finished_at"])
     lasted = "" if began is None else words.took((ended or now_ms) - began)
-    status: str = run["status"]
+    status = state_of(run)
     text = Text.assemble(
         (f" {run['run_id']}", "bold"),
         f"  {safe.line(run['workflow'])}  ",
         (f"{look.states.get(status, '?')} {status}", words.COLOURS.get(status, "")),
         f"  {lasted}",
-        (f"   {run['trigger']}   version {str(run['code_version'] or 'unknown')[:8]}", "dim"),
     )
+    if still_at_ms is not None:
+        text.append_text(as_of(still_at_ms))
+    text.append(f"   {run['trigger']}   version {str(run['code_version'] or 'unknown')[:8]}", "dim")
     if run.get("forked_from"):
         text.append(f"   from {run['forked_from']}", "dim")
     return text
