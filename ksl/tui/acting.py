@@ -11,42 +11,47 @@ from ksl.tui import words
 from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.dialogs import Ask, Choose, Fill
 from ksl.tui.frame import Framed
+from ksl.tui.in_order import Hold
 from ksl.tui.words import count
 
 
 def start_a_run(screen: Framed, slug: str | None = None, *, given: object = None) -> None:
-    """Asks which workflow, then for its input; then shows the new run."""
-    screen.run_worker(_start(screen, slug, given), group="act")
+    """Asks which workflow, then for its input; then shows the new run. What is typed before a dialog is shown is for
+    the dialog."""
+    if screen.client is not None:
+        screen.run_worker(_start(screen, slug, given, screen.ksl.hold_keys()), group="act")
 
 
-async def _start(screen: Framed, slug: str | None, given: object) -> None:
-    client = screen.client
-    if client is None:
-        return
-    try:
-        if slug is None:
-            known = (await client.get("/workflows"))["workflows"]
-            options = [(each["slug"], each["description"] or "") for each in known]
-            if not options:
-                screen.say("This project defines no workflow yet.", wrong=True)
+async def _start(screen: Framed, slug: str | None, given: object, hold: Hold) -> None:
+    with hold:
+        try:
+            if slug is None and (slug := await _chosen_workflow(screen, hold)) is None:
                 return
-            slug = await screen.ksl.push_screen_wait(Choose("Start which workflow?", options))
-            if slug is None:
-                return
-        workflow = await client.get(f"/workflows/{part(slug)}")
-    except (Lost, Refused) as error:
-        screen.say(str(error), wrong=True)
-        return
+            assert screen.client is not None
+            workflow = await screen.client.get(f"/workflows/{part(slug)}")
+        except (Lost, Refused) as error:
+            screen.say(str(error), wrong=True)
+            return
 
-    async def send(payload: object) -> Json:
-        assert slug is not None
-        assert screen.client is not None
-        return await screen.client.post(f"/workflows/{part(slug)}", payload)
+        async def send(payload: object) -> Json:
+            assert slug is not None
+            assert screen.client is not None
+            return await screen.client.post(f"/workflows/{part(slug)}", payload)
 
-    schema: Json = workflow["input_schema"]
-    begun = await screen.ksl.push_screen_wait(Fill(f"Start {slug}", schema, send, given=given, verb="Start"))
-    if begun is not None:
-        screen.ksl.open_run(begun["run_id"])
+        schema: Json = workflow["input_schema"]
+        begun = await screen.ksl.ask(Fill(f"Start {slug}", schema, send, given=given, verb="Start"), hold)
+        if begun is not None:
+            screen.ksl.open_run(begun["run_id"])
+
+
+async def _chosen_workflow(screen: Framed, hold: Hold) -> str | None:
+    assert screen.client is not None
+    known = (await screen.client.get("/workflows"))["workflows"]
+    options = [(each["slug"], each["description"] or "") for each in known]
+    if not options:
+        screen.say("This project defines no workflow yet.", wrong=True)
+        return None
+    return await screen.ksl.ask(Choose("Start which workflow?", options), hold)
 
 
 def act_on_runs(
@@ -73,7 +78,7 @@ async def _act(screen: Framed, verb: str, runs: list[tuple[str, str]], done: Cal
         except (Lost, Refused) as error:
             screen.say(str(error), wrong=True)
             return
-        await _start(screen, slug, given)
+        await _start(screen, slug, given, screen.ksl.hold_keys())
         return
     which = f"run {runs[0][0]} of {runs[0][1]}" if len(runs) == 1 else f"all {count(len(runs), 'marked run')}"
     wants_reason = "reason, kept in the history" if verb in ("cancel", "pause") else None

@@ -20,6 +20,7 @@ from ksl.tui.dialogs import View
 from ksl.tui.frame import TABS, Framed, Line
 from ksl.tui.help import HelpScreen
 from ksl.tui.hooks import HooksScreen
+from ksl.tui.in_order import InOrder
 from ksl.tui.jump import JumpScreen
 from ksl.tui.keys import classes_with_keys, keymap_of, keys_of, own_bindings
 from ksl.tui.keys import shown as shown_key
@@ -46,7 +47,7 @@ class _PlainScrollBar(ScrollBarRender):
     BLANK_GLYPH: ClassVar[str] = " "
 
 
-class KslApp(App[None]):
+class KslApp(InOrder):
     TITLE = "ksl"
     CSS_PATH = Path(__file__).with_name("ksl.tcss")
     ENABLE_COMMAND_PALETTE = True

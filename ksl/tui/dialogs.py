@@ -85,11 +85,12 @@ class Choose(ModalScreen[str | None]):
         lines.focus()
 
     def action_choose(self) -> None:
-        self.query_one(Lines).choose()
+        if (key := self.query_one(Lines).key) is not None:
+            self.dismiss(key)
 
     @on(Lines.Chosen)
-    def _chosen(self, event: Lines.Chosen) -> None:
-        self.dismiss(event.key)
+    def _chosen(self) -> None:
+        self.action_choose()
 
 
 class Fill(ModalScreen[Json | None]):

@@ -141,6 +141,12 @@ class Framed(Screen[None]):
         self.set_class(size.height < 30, "low")
         self.set_class(self.ksl.look.ascii, "ascii")
 
+    def turn_to(self, list: str, *, second: bool) -> None:
+        """Puts the cursor into one of two lists. A tiny terminal has room for that one alone."""
+        self.set_class(second, "second")
+        self.ksl.stylesheet.update(self)  # at once: what is hidden cannot have the cursor
+        self.query_one(f"#{list}").focus()
+
     def reload(self) -> None:
         """Asks anew for what is shown. Questions that were under way are dropped."""
         if self.client is not None:

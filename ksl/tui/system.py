@@ -61,7 +61,7 @@ class SystemScreen(Framed):
         super().on_mount()
         self.query_one("#search").display = False
         self.query_one("#system-pane").border_title = "server"
-        self.query_one("#log").focus()
+        self.turn_to("figures" if self.has_class("tiny") else "log", second=False)
         self.ksl.log_of_server.heard = self._heard
         self._show_log()
 
@@ -211,11 +211,12 @@ class SystemScreen(Framed):
 
     def action_level(self) -> None:
         self.level = _LEVELS[(_LEVELS.index(self.level) + 1) % len(_LEVELS)]
+        self.turn_to("log", second=True)
         self._show_log()
 
     def action_search(self) -> None:
         self.query_one("#search").display = True
-        self.query_one("#search").focus()
+        self.turn_to("search", second=True)
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
@@ -225,19 +226,21 @@ class SystemScreen(Framed):
     @on(Input.Submitted, "#search")
     def _searched(self) -> None:
         self.query_one("#search").display = bool(self.wanted)
-        self.query_one("#log").focus()
+        self.turn_to("log", second=True)
 
     def action_back(self) -> None:
         search = self.query_one("#search", Input)
         if search.display:
             search.value = ""
             search.display = False
-            self.query_one("#log").focus()
+            self.turn_to("log", second=True)
+        elif self.has_class("tiny", "second"):
+            self.turn_to("figures", second=False)
         else:
             super().action_back()
 
     def action_follow(self) -> None:
-        self.query_one("#log").focus()
+        self.turn_to("log", second=True)
         self.following = not self.following
         self._show_log()
 

@@ -147,7 +147,7 @@ class TriggersScreen(Framed):
 
     @on(Lines.Chosen, "#triggers")
     def _history(self) -> None:
-        self.query_one("#firings").focus()
+        self.turn_to("firings", second=True)
 
     @on(Lines.Chosen, "#firings")
     def _firing(self, event: Lines.Chosen) -> None:
@@ -158,7 +158,7 @@ class TriggersScreen(Framed):
             self.ksl.push_screen(View("Firing", firing))
 
     def action_back(self) -> None:
-        self.query_one("#triggers").focus()
+        self.turn_to("triggers", second=False)
 
     def action_run(self) -> None:
         trigger = self.chosen
