@@ -12,9 +12,10 @@ from typing import (
     ClassVar,
     Generic,
     Literal,
-    Self,
+    TypedDict,
     TypeVar,
     Union,
+    Unpack,
     get_args,
     get_origin,
     get_type_hints,
@@ -23,10 +24,9 @@ from typing import (
 
 from ksl.define.codec import Codec, Json
 from ksl.define.cron import scheduled
-from ksl.define.delivery import Delivery
 from ksl.define.duration import Duration, parse_duration
-from ksl.define.source import Asked, Source
-from ksl.define.workflow import Workflow
+from ksl.define.payload_source import PayloadSource
+from ksl.define.source import Asked
 from ksl.errors import MalformedTrigger
 from ksl.records import SourceKind
 
@@ -52,7 +52,17 @@ class PollContext(Generic[S]):
         self._set_state(state)
 
 
-class PollSource(Source, Generic[P]):
+class Common(TypedDict, total=False):
+    """What means the same in each way to declare a poll."""
+
+    timezone: str
+    state: Any
+    timeout: Duration
+    name: str | None
+    description: str
+
+
+class PollSource(PayloadSource[P]):
     """Calls `run` when it is first seen and then by the schedule, and fires for what that returns.
 
     `run` takes a `PollContext`, or nothing, and is `async def`, or a plain `def` that runs in a thread. What it
@@ -71,15 +81,11 @@ class PollSource(Source, Generic[P]):
         schedule: str,
         run: Callable[..., object],
         *,
-        timezone: str = "UTC",
-        state: Any = None,
         filter: Callable[[P], object] | None = None,
         each: bool = False,
         key: Callable[[P], object] | None = None,
         payload: type[P],
-        timeout: Duration = "5m",
-        name: str | None = None,
-        description: str = "",
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -88,15 +94,11 @@ class PollSource(Source, Generic[P]):
         schedule: str,
         run: Callable[..., Awaitable[Iterable[P]] | AsyncIterable[P] | Iterable[P]],
         *,
-        timezone: str = "UTC",
-        state: Any = None,
         filter: Callable[[P], object] | None = None,
         each: Literal[True],
         key: Callable[[P], object] | None = None,
         payload: None = None,
-        timeout: Duration = "5m",
-        name: str | None = None,
-        description: str = "",
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -105,15 +107,11 @@ class PollSource(Source, Generic[P]):
         schedule: str,
         run: Callable[..., Awaitable[P | None]],
         *,
-        timezone: str = "UTC",
-        state: Any = None,
         filter: Callable[[P], object] | None = None,
         each: bool = False,
         key: Callable[[P], object] | None = None,
         payload: None = None,
-        timeout: Duration = "5m",
-        name: str | None = None,
-        description: str = "",
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -122,15 +120,11 @@ class PollSource(Source, Generic[P]):
         schedule: str,
         run: Callable[..., P | None],
         *,
-        timezone: str = "UTC",
-        state: Any = None,
         filter: Callable[[P], object] | None = None,
         each: bool = False,
         key: Callable[[P], object] | None = None,
         payload: None = None,
-        timeout: Duration = "5m",
-        name: str | None = None,
-        description: str = "",
+        **common: Unpack[Common],
     ) -> None: ...
     @overload
     def __init__(
@@ -139,15 +133,11 @@ class PollSource(Source, Generic[P]):
         schedule: str,
         run: Callable[..., Any],
         *,
-        timezone: str = "UTC",
-        state: Any = None,
         filter: Callable[[Any], object] | None = None,
         each: bool = False,
         key: Callable[[Any], object] | None = None,
         payload: Any = None,
-        timeout: Duration = "5m",
-        name: str | None = None,
-        description: str = "",
+        **common: Unpack[Common],
     ) -> None: ...
     def __init__(
         self,
@@ -182,22 +172,6 @@ class PollSource(Source, Generic[P]):
             raise MalformedTrigger(
                 f"{self.where}: its run yields, so it gives many payloads. Say each=True, or return one."
             )
-
-    @overload
-    def attach(
-        self,
-        target: Workflow[Any, Any],
-        /,
-        *,
-        transform: Callable[[P], object] | Callable[[P, Delivery], object] | None = None,
-    ) -> Self: ...
-    @overload
-    def attach(
-        self, target: object, /, *, prompt: str | Callable[[P], str] | Callable[[P, Delivery], str]
-    ) -> Self: ...
-    def attach(self, target: Any, /, *, transform: Any = None, prompt: Any = None) -> Self:
-        """As `Source.attach`, with the payload's type."""
-        return self._attach(target, transform, prompt)
 
     def details(self) -> Json:
         return {

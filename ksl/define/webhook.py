@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 from ksl.define.codec import Json
 from ksl.define.delivery import Delivery
-from ksl.define.source import Source
-from ksl.define.workflow import Workflow
+from ksl.define.payload_source import PayloadSource
 from ksl.errors import MalformedTrigger
 from ksl.records import SourceKind
 
@@ -19,7 +18,7 @@ _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 P = TypeVar("P")
 
 
-class WebhookSource(Source, Generic[P]):
+class WebhookSource(PayloadSource[P]):
     """Fires at each delivery to `POST /triggers/{endpoint}` whose body fits `payload`.
 
     `filter` says whether a payload fires. `verify` is a scheme such as `StandardWebhooks(credential=...)`; without
@@ -85,19 +84,3 @@ class WebhookSource(Source, Generic[P]):
     def details(self) -> Json:
         verify = None if self.verify is None else type(self.verify).__name__
         return {"endpoint": self.endpoint, "verify": verify, "form": self.form}
-
-    @overload
-    def attach(
-        self,
-        target: Workflow[Any, Any],
-        /,
-        *,
-        transform: Callable[[P], object] | Callable[[P, Delivery], object] | None = None,
-    ) -> Self: ...
-    @overload
-    def attach(
-        self, target: object, /, *, prompt: str | Callable[[P], str] | Callable[[P, Delivery], str]
-    ) -> Self: ...
-    def attach(self, target: Any, /, *, transform: Any = None, prompt: Any = None) -> Self:
-        """As `Source.attach`, with the payload's type."""
-        return self._attach(target, transform, prompt)

@@ -91,12 +91,7 @@ class Answering:
         so that attempt is rehearsed."""
         engine = self._engine
         events = await engine.store.events(run.run_id)
-        stage = Stage(
-            clock=engine.clock,
-            tokens=engine.tokens,
-            limits=engine.limits,
-            workspaces_root=engine.workspaces_root,
-        )
+        stage = Stage.beside(engine)
         return await aside(lambda: earlier_hook(engine.project, run.row, events, step, stage=stage))
 
     async def _refuse(self, run_id: str, step: str) -> None:

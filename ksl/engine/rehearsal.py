@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ksl.engine.aside import aside
 from ksl.engine.history import read_history
 from ksl.engine.hooks import HookState
-from ksl.engine.host import Clock, Limits, Mask, NoMask
+from ksl.engine.host import Clock, Host, Limits, Mask, NoMask
 from ksl.engine.logs import Logs
 from ksl.engine.replay import catch_up
 from ksl.engine.run import Run
@@ -47,6 +47,13 @@ class Stage:
         self.workspaces_root = workspaces_root
         self.mask: Mask = NoMask()
         self.logs = Logs(clock, self.mask)
+
+    @classmethod
+    def beside(cls, host: Host) -> Stage:
+        """With what an engine at work has: its clock, its keys, its bounds."""
+        return cls(
+            clock=host.clock, tokens=host.tokens, limits=host.limits, workspaces_root=host.workspaces_root
+        )
 
     def append(self, run: Run, change: Change) -> None: ...
 

@@ -25,9 +25,7 @@ async def hold_unfit(engine: Engine) -> int:
     project = engine.project
     for slug, broken in project.broken.items():
         await _hold_all(engine, slug, broken)
-    stage = Stage(
-        clock=engine.clock, tokens=engine.tokens, limits=engine.limits, workspaces_root=engine.workspaces_root
-    )
+    stage = Stage.beside(engine)
     current = tuple((slug, project.code_version(slug)) for slug in project.tables)
     where = RunFilter(statuses=(RunStatus.SLEEPING, RunStatus.WAITING), code_but=current)
     unfit = 0
