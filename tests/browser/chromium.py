@@ -158,6 +158,23 @@ class Page:
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         await self.send("Input.insertText", text=text)
 
+    async def press(self, key: str) -> None:
+        """A key by its name: Tab, Enter, or " "."""
+        code, number = {"Tab": ("Tab", 9), "Enter": ("Enter", 13), " ": ("Space", 32)}[key]
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        about: Json = {"key": key, "code": code, "windowsVirtualKeyCode": number}
+        down = {"type": "keyDown" if text else "rawKeyDown", **about} | ({"text": text} if text else {})
+        await self.send("Input.dispatchKeyEvent", **down)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    async def tab_to(self, selector: str) -> None:
+        """As far as the Tab key leads."""
+        for _ in range(100):
+            await self.press("Tab")
+            if await self.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+        raise AssertionError(f"Tab never comes to {selector}")
+
     async def reload(self) -> None:
         await self._loading(self.send("Page.reload"), 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
@@ -156,6 +157,43 @@ async def test_a_hook_is_answered_in_the_console_with_and_without_script(
         await page.click("form.answer button.if-answer")
         assert (await served.settled(run_id))["output"]["approved"] is True
         assert page.complaints == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_the_approval_page_is_answered_with_the_keyboard_alone(
+    served: Served, browser: Browser, script: bool
+) -> None:
+    run_id, link = await served.asked("approval", {})
+    async with browser.page(width=375, height=700, script=script) as page:
+        await page.go(served.url + link)
+        await page.tab_to("#decision-answer")
+        await page.press(" ")
+        await page.tab_to("input[name=approved]")
+        await page.press(" ")
+        await page.tab_to("input[name=note]")
+        await page.send("Input.insertText", text="fine")
+        await page.tab_to("button.if-answer")
+        async with asyncio.timeout(30):
+            await page.press("Enter")
+            assert (await served.settled(run_id))["output"] == {
+                "approved": True,
+                "level": "low",
+                "note": "fine",
+            }
+        assert page.complaints == []
+
+
+async def test_a_gap_in_the_form_is_marked_before_it_is_sent(served: Served, browser: Browser) -> None:
+    run_id, link = await served.asked("approval", {})
+    async with browser.page(width=375, height=700) as page:
+        await page.go(served.url + link)
+        await page.click("#decision-answer", loads=False)
+        await page.click("button.if-answer", loads=False)
+        assert await page.evaluate("document.querySelector('input[name=approved]').matches(':invalid')")
+        # What is left empty there keeps nobody from rejecting.
+        await page.click("#decision-reject", loads=False)
+        await page.click("button.if-reject")
+        assert (await served.settled(run_id))["status"] == "failed"
 
 
 async def test_the_approval_page_answers_once(served: Served, browser: Browser) -> None:
