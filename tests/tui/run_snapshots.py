@@ -1,4 +1,4 @@
-"""The Run and Hooks screens over runs that were really made, on a clock that stands still, by the state they rest in."""
+"""Run and Hooks over runs that were really made, on a clock that stands still, in the states they rest in."""
 
 from __future__ import annotations
 
