@@ -114,7 +114,9 @@ async def test_a_run_is_stepped_back_through_with_its_source_and_its_variables(s
         last = screen.inspector.position["last_seq"]
         for seq in range(last - 1, 2, -1):
             await pilot.press("p")
-            await until(pilot, lambda seq=seq: screen.inspector.position and screen.inspector.position["seq"] == seq)  # type: ignore[misc]
+            await until(
+                pilot, lambda seq=seq: screen.inspector.position and screen.inspector.position["seq"] == seq
+            )
         await until(pilot, lambda: "reserved = 'o-114: reserved'" in text_of(app))
         assert not re.search(r"paid +=", text_of(app).replace("paid = await", ""))
         assert "charge_card.run(" in text_of(app)
