@@ -8,8 +8,9 @@ from pathlib import Path
 from tests.browser.chromium import CHROMIUM, Page, chromium
 from tests.browser.entering import enter
 from tests.integration.api.serving import Served, serving
+from tests.tui import agents_project
 
-NAMES = ("runs", "run", "hook", "approval")
+NAMES = ("runs", "run", "hook", "approval", "session")
 PROJECT = '''
 import asyncio
 from typing import Literal
@@ -115,7 +116,18 @@ async def taken() -> dict[str, bytes]:
             async with browser.page(width=375, height=700) as page:
                 await page.go(served.url + link)
                 made[file_of("approval")] = await page.picture()
-            return made
+            return made | {file_of("session"): await session_taken()}
+
+
+async def session_taken() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        async with serving(agents_project.write(Path(folder))) as served, chromium() as browser:
+            made = await agents_project.prompted(served)
+            await agents_project.prompted(served, message="And A-1002?", session=made["session_id"])
+            async with browser.page(width=1180, height=760) as page:
+                await enter(page, served, f"sessions/{made['session_id']}")
+                await page.evaluate("document.querySelector('details.call').open = true")
+                return await page.picture(whole=False)
 
 
 async def _of(page: Page, served: Served, path: str) -> bytes:

@@ -46,7 +46,9 @@ ANSWER = {
 
 
 def write(folder: Path, *, settings: str = "", turns: list[Any] | None = None) -> Path:
-    (folder / "ksl.toml").write_text(f'[store]\ndurability = "process"\n[server]\nport = 0\n{settings}')
+    (folder / "ksl.toml").write_text(
+        f'[project]\nname = "shop"\n[store]\ndurability = "process"\n[server]\nport = 0\n{settings}'
+    )
     (folder / "agents").mkdir(exist_ok=True)
     (folder / "agents" / "desk.py").write_text(AGENTS.lstrip())
     (folder / "agents" / "support.json").write_text(json.dumps(turns or [CALL, ANSWER]))

@@ -11,15 +11,18 @@ from textual.pilot import Pilot
 from ksl.tui.app import KslApp
 from ksl.tui.hooks import HooksScreen
 from ksl.tui.run import RunScreen
+from ksl.tui.session import SessionScreen
+from ksl.tui.sessions import SessionsScreen
 from ksl.tui.system import SystemScreen
 from ksl.tui.triggers import TriggersScreen
 from ksl.tui.workflows import WorkflowsScreen
 
 from tests.integration.api.serving import serving
+from tests.tui import agents_project
 from tests.tui.app import runs_of, shown, until
 from tests.tui.project import fire, lived, write
 
-NAMES = ("runs", "run", "replay", "hooks", "triggers", "workflows", "system")
+NAMES = ("runs", "run", "replay", "hooks", "triggers", "workflows", "session", "system")
 SIZE = (118, 32)
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -38,9 +41,7 @@ async def taken() -> dict[str, str]:
             async with shown(served, SIZE) as (app, pilot):
 
                 def take(name: str) -> None:
-                    # The fonts would be fetched from elsewhere; every reader has one of fixed width.
-                    picture = _FONT.sub("", app.export_screenshot(title="ksl tui"))
-                    found[file_of(name)] = "\n".join(line.rstrip() for line in picture.splitlines()) + "\n"
+                    found[file_of(name)] = _picture(app)
 
                 await until(pilot, lambda: len(runs_of(app).rows) == 6 and app.counts.get("runs") == "6")
                 await until(pilot, lambda: "hold#0" in runs_of(app).query_one("#runs").paint(1, 118))  # type: ignore[attr-defined]
@@ -51,7 +52,9 @@ async def taken() -> dict[str, str]:
                 await pilot.pause(0.5)
                 take("run")
                 await pilot.press("d")
-                await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.inspector.position)
+                await until(
+                    pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.inspector.position
+                )
                 await pilot.press("p", "p")
                 await pilot.pause(1.0)
                 take("replay")
@@ -72,7 +75,28 @@ async def taken() -> dict[str, str]:
                 await _at(app, pilot, "7", SystemScreen)
                 await pilot.pause(1.5)
                 take("system")
-    return found
+    return found | {file_of("session"): await session_taken()}
+
+
+async def session_taken() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        async with serving(agents_project.write(Path(folder))) as served:
+            made = await agents_project.prompted(served)
+            await agents_project.prompted(served, message="And A-1002?", session=made["session_id"])
+            async with shown(served, SIZE) as (app, pilot):
+                await _at(app, pilot, "6", SessionsScreen)
+                await until(pilot, lambda: isinstance(app.screen, SessionsScreen) and app.screen.sessions)
+                await pilot.press("enter")
+                await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.session)
+                await pilot.press("g", *"jjj", "enter")
+                await pilot.pause(0.5)
+                return _picture(app)
+
+
+def _picture(app: KslApp) -> str:
+    # The fonts would be fetched from elsewhere; every reader has one of fixed width.
+    picture = _FONT.sub("", app.export_screenshot(title="ksl tui"))
+    return "\n".join(line.rstrip() for line in picture.splitlines()) + "\n"
 
 
 async def _at(app: KslApp, pilot: Pilot[None], key: str, screen: type[object]) -> None:
