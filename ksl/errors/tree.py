@@ -1,4 +1,14 @@
-"""The root of the tree, and the four kinds of error: what to do about it."""
+"""The root of the tree, and the four kinds of error: what to do about it.
+
+The code says where an error arose (families: KSL0xx and KSL1xx build rules, KSL2xx configuration and
+discovery, KSL3xx triggers, KSL4xx engine and replay, KSL5xx store, KSL6xx CLI, HTTP and TUI, KSL7xx
+credentials, KSL8xx models and agents). The base class says what to do about it:
+
+- `FixCode`: an author's code must change.
+- `FixRequest`: whoever asked must ask differently (an input, a flag, a setting).
+- `TryAgain`: nothing is wrong with the request; the same one may succeed later.
+- `AskPerson`: somebody must look at the machine or at the run.
+"""
 
 from __future__ import annotations
 
