@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from ksl.define.sandbox import MIB, Sandbox
 from tests.integration.agent_tools.places import Calls
 
 _CAN = (
-    subprocess.run(
+    shutil.which("unshare") is not None
+    and subprocess.run(
         ["unshare", "--user", "--mount", "--pid", "--fork", "true"], capture_output=True
     ).returncode
     == 0
