@@ -14,6 +14,7 @@ from ksl.tui.form import Form
 from ksl.tui.frame import Line
 from ksl.tui.lines import Lines
 from ksl.tui.words import Json
+from ksl.views.lights import left_of
 from ksl.views.links import told_of_link
 
 _DETAILS_MOST = 6  # lines
@@ -30,6 +31,7 @@ class HookPane(Vertical):
         yield Line(id="question", classes="title")
         yield Line(id="about", classes="dim")
         yield Line(id="limit", classes="dim")
+        yield Line(id="used", classes="dim")
         yield Lines(id="hook-details")
         yield Lines(id="leads")
         yield Vertical(id="form-place")
@@ -57,19 +59,20 @@ class HookPane(Vertical):
     def tell(self, now_ms: int) -> None:
         """Who asks and how long there is left."""
         hook = self.hook
-        about, limit = self.query_one("#about", Line), self.query_one("#limit", Line)
+        about, limit, used = (self.query_one(f"#{name}", Line) for name in ("about", "limit", "used"))
+        link = "" if hook is None else told_of_link(hook["link"])
+        used.display = bool(link)
+        used.show(f"link {link}")
         if hook is None:
             about.show("")
             limit.show("")
             return
         about.show(safe.line(f"{hook['workflow']}  {hook['run_id']}  {words.bare(hook['step'])}", 300))
-        parts = [f"asked {words.ago(words.moment(hook['created_at']), now_ms)}", left_of(hook, now_ms)]
-        if (until := words.moment(hook["expires_at"])) is not None:
-            parts[1] += f" (until {_clock(until)})"
-        link: Json | None = hook.get("link")
-        if link and (used := told_of_link(link)):
-            parts.append(f"link {used}")
-        limit.show(safe.line("   ".join(parts), 300))
+        asked = f"asked {words.ago(words.moment(hook['created_at']), now_ms)}"
+        until = words.moment(hook["expires_at"])
+        limit.show(
+            f"{asked}   {time_left(hook, now_ms)}" + ("" if until is None else f" (until {_clock(until)})")
+        )
 
     def leads(self, lanes: Sequence[tuple[str, str]]) -> None:
         """Where each answer leads: what is asked of it, and what comes then."""
@@ -88,9 +91,12 @@ def title_of(hook: Json) -> str:
     return str(hook["title"] or hook["name"] or words.bare(hook["step"]))
 
 
-def left_of(hook: Json, now_ms: int) -> str:
-    until = words.left(words.moment(hook["expires_at"]), now_ms)
-    return f"{until.removeprefix('in ')} left" if until else "no limit"
+def time_left(hook: Json, now_ms: int) -> str:
+    until = words.moment(hook["expires_at"])
+    if until is None:
+        return "no limit"
+    left = left_of(until - now_ms)
+    return f"{left} left" if left else "due"
 
 
 def what_became(step: Json | None) -> str:

@@ -18,7 +18,7 @@ from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.dialogs import Ask, View
 from ksl.tui.form import Form
 from ksl.tui.frame import Framed
-from ksl.tui.hook_pane import HookPane, left_of, title_of, what_became
+from ksl.tui.hook_pane import HookPane, time_left, title_of, what_became
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
 from ksl.views.answer_lanes import answer_lanes
@@ -114,7 +114,7 @@ class HooksScreen(Framed):
 
     def _paint(self, hooks: list[Json], place: int, width: int) -> Text:
         hook = hooks[place]
-        limit = left_of(hook, self.ksl.now_ms())
+        limit = time_left(hook, self.ksl.now_ms())
         sign = self.ksl.look.states["waiting"]
         room = max(width - len(limit) - len(sign) - 4, 4)
         return Text.assemble(
