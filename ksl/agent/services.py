@@ -56,7 +56,7 @@ class Services(Protocol):
     ) -> None:
         """Whether one more turn may be made. `prompt` is the agent's step, None for `prompt_llm`.
 
-        Errors: BudgetExceeded; RetryLater after the run was held.
+        Errors: BudgetExceeded; RetryLater where the run was held.
         """
         ...
 

@@ -10,8 +10,13 @@ import msgspec
 
 from ksl.define.action import Action, ActionContext
 from ksl.define.credential import NO_CREDENTIALS, Credentials
+from ksl.errors import RetryLater
 from ksl.records import CredentialUse, Scope
 from ksl.records.model_use import ModelUse
+
+
+class Withdrawn(RetryLater):
+    """The attempt did nothing, since it found its run to be held: it counts as if it had not been made."""
 
 
 class Result(msgspec.Struct):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ksl.define.duration import parse_duration
 from ksl.engine import failures, moments
+from ksl.engine.attempt import Withdrawn
 from ksl.engine.halt import Halt
 from ksl.errors import (
     ActionIsLeaf,
@@ -81,6 +82,8 @@ def record_attempt(run: Run, call: Call, result: Result) -> None:
     step = call.id
     if run.asked.get(step) is not call:
         return
+    if run.paused and isinstance(result.error, Withdrawn):
+        return  # it is made when the run is released
     attempt = run.attempts.get(step, 0) + 1
     run.attempts[step] = attempt
     meta = Meta(

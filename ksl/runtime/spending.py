@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from ksl.define.budget import Budget
-from ksl.errors import BudgetExceeded, RetryLater
+from ksl.engine.attempt import Withdrawn
+from ksl.errors import BudgetExceeded, WrongState
 from ksl.records.model_use import NO_USE, ModelUse
 
 if TYPE_CHECKING:
@@ -17,6 +20,14 @@ if TYPE_CHECKING:
     from ksl.runtime.runtime import Runtime
 
 _DAY_MS = 86_400_000
+_BY = "budget"  # who held a run
+
+
+class _Granted(NamedTuple):
+    """The events of a run since somebody granted its budget again, and when; all of them and 0 where nobody did."""
+
+    events: list[Event]
+    at_ms: int
 
 
 class Spending:
@@ -33,44 +44,57 @@ class Spending:
         self._place: int | None = None  # in the change feed
         self._day: int = 0
         self._today = NO_USE
+        self._counting = asyncio.Lock()
 
     async def check(self, agent: Budget | None, *, run_id: str, step: str, prompt: str | None) -> None:
-        """Errors: BudgetExceeded; RetryLater after the run was held."""
+        """Errors: BudgetExceeded; Withdrawn after the run was held."""
         row = await self._store.run(run_id)
         workflow = None if row is None else self._runtime.project.workflows.get(row.workflow)
         of_run = None if workflow is None else workflow.budget
-        if agent is None and of_run is None and self._daily is None:
-            return
         if agent is not None or of_run is not None:
-            await self._store.flush()
-            events = _since_release(await self._store.events(run_id))
+            granted = await self._since_grant(run_id)
             if agent is not None and prompt is not None:
-                below = [event for event in events if (event.step or "").startswith(f"{prompt}/")]
+                below = [event for event in granted.events if (event.step or "").startswith(f"{prompt}/")]
                 await self._check(agent, _sum(below), f"the agent of step {prompt}", run_id, step)
             if of_run is not None:
-                await self._check(of_run, _sum(events), f"run {run_id}", run_id, step)
+                await self._check(of_run, _sum(granted.events), f"run {run_id}", run_id, step)
         if self._daily is not None:
+            await self._check_day(self._daily, run_id, step)
+
+    async def _check_day(self, daily: Budget, run_id: str, step: str) -> None:
+        async with self._counting:  # of two that count at once each would take the other's news for its own
             await self._count_today()
-            await self._check(self._daily, self._today, "this project, for today (UTC)", run_id, step)
+        spent, whose = self._today, "this project, for today (UTC)"
+        if _over(daily, spent) and daily.on_exceeded == "hold":
+            granted = await self._since_grant(run_id)
+            if granted.at_ms // _DAY_MS == self._day:  # a person let this run go on, today
+                spent, whose = _sum(granted.events), f"run {run_id}, which was let go on today,"
+        await self._check(daily, spent, whose, run_id, step)
 
     async def _check(self, budget: Budget, spent: ModelUse, whose: str, run_id: str, step: str) -> None:
-        over = [
-            f"{used:,} of {bound:,} {what}"
-            for what, used, bound in (
-                ("tokens", spent.tokens, budget.tokens),
-                ("dollars", spent.usd or 0.0, budget.usd),
-                ("turns", spent.turns, budget.turns),
-            )
-            if bound is not None and used >= bound
-        ]
+        over = _over(budget, spent)
         if not over:
             return
         said = f"the budget of {whose} is used up: {', '.join(over)}. Step {step} made no request."
         if budget.on_exceeded == "raise":
             raise BudgetExceeded(f"{said} Raise the budget, or make the work smaller, and retry the run.")
         said = f"{said} The run is held; `ksl runs release {run_id}` grants the same amount again."
-        await self._runtime.pause(run_id, reason=said, by="budget")
-        raise RetryLater(said)
+        with suppress(WrongState):  # another of its steps was here before
+            await self._runtime.pause(run_id, reason=said, by=_BY)
+        raise Withdrawn(said)
+
+    async def _since_grant(self, run_id: str) -> _Granted:
+        """A person who releases a run that a budget held grants the same amount again."""
+        await self._store.flush()
+        events = await self._store.events(run_id)
+        held_by = ""
+        granted = _Granted(events, at_ms=0)
+        for place, event in enumerate(events):
+            if event.type == "run_held":
+                held_by = "" if event.meta is None else event.meta.by
+            elif event.type == "run_released" and held_by == _BY:
+                granted = _Granted(events[place:], event.at_ms)
+        return granted
 
     async def _count_today(self) -> None:
         """Goes on through the feed from where it was."""
@@ -98,12 +122,16 @@ class Spending:
         return low
 
 
-def _since_release(events: list[Event]) -> list[Event]:
-    """A person who releases a held run grants its budget anew."""
-    for place in range(len(events) - 1, -1, -1):
-        if events[place].type == "run_released":
-            return events[place:]
-    return events
+def _over(budget: Budget, spent: ModelUse) -> list[str]:
+    """The bounds that are reached, in words."""
+    bounds = (
+        ("tokens", spent.tokens, budget.tokens),
+        ("dollars", spent.usd or 0.0, budget.usd),
+        ("turns", spent.turns, budget.turns),
+    )
+    return [
+        f"{used:,} of {bound:,} {what}" for what, used, bound in bounds if bound is not None and used >= bound
+    ]
 
 
 def _sum(events: Iterable[Event]) -> ModelUse:

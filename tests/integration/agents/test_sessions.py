@@ -280,3 +280,88 @@ async def test_an_answer_that_never_fits_counts_too(world: World) -> None:
     )
 
     assert (await world.run()).error["type"] == "BudgetExceeded"
+
+
+async def test_turns_that_come_at_once_are_each_counted_once_in_a_day_s_budget(disk: World) -> None:
+    model = script("crowd", [{"text": "ok", "usage": USE}])
+    await disk.load(
+        dedent(f"""
+            @workflow
+            async def w(input: int) -> Any:
+                return await asyncio.gather(*[prompt_llm("Go.", model={model!r}) for _ in range(input)])
+        """),
+        settings="[models]\ndaily_tokens = 4050\n",
+    )
+    done = [await disk.run("w", count) for count in (1, 19, 20, 1)]  # 4,100 tokens
+
+    assert [each.status for each in done] == ["succeeded"] * 4
+    assert (await disk.run("w", 1)).error["type"] == "BudgetExceeded"
+
+
+async def test_steps_that_reach_the_bound_at_once_hold_the_run_once_each_time(world: World) -> None:
+    model = script("both", [{"text": "ok", "usage": USE}])
+    await world.load(
+        dedent(f"""
+            @workflow(budget=Budget(turns=1, on_exceeded="hold"))
+            async def w(input: None) -> Any:
+                await prompt_llm("Go.", model={model!r})
+                return await asyncio.gather(*[prompt_llm("Go.", model={model!r}) for _ in range(10)])
+        """)
+    )
+    run_id = await world.start()
+    releases = 0
+    while (seen := await world.finish(run_id)).status == "held":
+        await world.runtime.release(run_id, by="ada")
+        releases += 1
+        assert releases <= 10
+
+    assert seen.output == ["ok"] * 10
+    assert seen.types.count("run_held") == releases
+    assert seen.steps("step_retrying") == []  # nothing was tried
+    assert {event.meta.attempt for event in seen.events if event.type == "step_completed" and event.meta} == {
+        1
+    }
+
+
+async def test_at_a_day_s_bound_a_person_lets_one_run_go_on(world: World) -> None:
+    model = script("daily", [{"text": "ok", "usage": USE}])
+    await world.load(
+        dedent(f"""
+            @workflow
+            async def w(input: int) -> Any:
+                return [await prompt_llm("Go.", model={model!r}) for _ in range(input)]
+        """),
+        settings='[models]\ndaily_tokens = 200\non_exceeded = "hold"\n',
+    )
+    run_id = await world.start("w", 5)
+    assert (await world.finish(run_id)).status == "held"
+
+    await world.runtime.release(run_id, by="ada")  # as much again, for this run
+    assert (await world.finish(run_id)).status == "held"
+    other = await world.start("w", 1)
+    assert (await world.finish(other)).status == "held"
+    await world.runtime.release(run_id, by="ada")
+
+    assert (await world.finish(run_id)).output == ["ok"] * 5
+
+
+async def test_a_release_of_a_run_that_somebody_paused_grants_no_budget(world: World) -> None:
+    model = script("paused", [{"text": "ok", "usage": USE}])
+    await world.load(
+        dedent(f"""
+            @workflow(budget=Budget(turns=1))
+            async def w(input: None) -> Any:
+                await prompt_llm("Go.", model={model!r})
+                await slow.run(value="x")
+                return await prompt_llm("Go.", model={model!r})
+        """)
+    )
+    run_id = await world.start()
+    await world.rest()
+    await world.runtime.pause(run_id, by="ada")
+    world.stage.go("x")
+    await world.rest()
+
+    await world.runtime.release(run_id, by="ada")
+
+    assert (await world.finish(run_id)).error["type"] == "BudgetExceeded"
