@@ -16,14 +16,18 @@ from ksl.log.store import Change
 from ksl.records import Event, EventType, Meta, RunRow, RunStatus
 from ksl.tui.app import KslApp
 from ksl.tui.hooks import HooksScreen
+from ksl.tui.jump import JumpScreen
 from ksl.tui.run import RunScreen
+from ksl.tui.system import SystemScreen
 from ksl.tui.workflows import WorkflowsScreen
 
 from tests.tui.app import runs_of, text_of, until
 from tests.tui.project import write
 
 FOLDER = Path(__file__).parent / "snapshots"
-NAMES = ("runs", "run", "hooks", "workflows")
+NAMES = ("runs", "run", "hooks", "workflows", "system", "keys", "jump")
+# Of this machine, and never the same.
+_MEASURED = re.compile(r"^│ (?:database|disk|versions) .*\n", re.MULTILINE)
 NOW_MS = 1_750_000_000_000
 _ERROR = b'{"type": "Carrier", "message": "carrier API refused (503)", "step": "ship-order#0"}'
 _WAITS = b'[{"kind": "hook", "step": "hook#0", "due": "2025-06-17T15:06:40.000Z"}]'
@@ -31,7 +35,7 @@ _WAITS = b'[{"kind": "hook", "step": "hook#0", "due": "2025-06-17T15:06:40.000Z"
 
 async def taken(folder: Path, size: tuple[int, int]) -> dict[str, str]:
     """By name of the screen."""
-    await _lived(folder / ".ksl" / "ksl.db")
+    await rested(folder / ".ksl" / "ksl.db")
     doors = ProjectDoors(load_settings(folder))
     app = KslApp(doors, now_ms=lambda: NOW_MS, folder=folder)
     found: dict[str, str] = {}
@@ -53,6 +57,17 @@ async def taken(folder: Path, size: tuple[int, int]) -> dict[str, str]:
             await pilot.press("j")
             await until(pilot, lambda: "▸ charge-card" in text_of(app) or size[0] < 90)
             found["workflows"] = await still(app, pilot)
+            await pilot.press("7")
+            await until(pilot, lambda: isinstance(app.screen, SystemScreen) and app.screen.database)
+            found["system"] = _MEASURED.sub("", await still(app, pilot))
+            await pilot.press("5")
+            await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen))
+            await pilot.press("question_mark")
+            await until(pilot, lambda: "Keys here" in text_of(app))
+            found["keys"] = await still(app, pilot)
+            await pilot.press("escape", "ctrl+o")
+            await until(pilot, lambda: isinstance(app.screen, JumpScreen))
+            found["jump"] = await still(app, pilot)
     finally:
         await doors.aclose()
     return found
@@ -68,7 +83,7 @@ async def still(app: KslApp, pilot: Pilot[None]) -> str:
     return re.sub(r"ksl \d+\.\d+\.\d+\S*", "ksl 0.0.0", before) + "\n"
 
 
-async def _lived(path: Path) -> None:
+async def rested(path: Path) -> None:
     store = await SqliteStore.open(path, durability="process")
     runs: list[tuple[RunStatus, int, EventType | None, bytes | None, bytes | None]] = [
         (RunStatus.SUCCEEDED, 7_200_000, "run_completed", b'"on its way"', None),
