@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -28,6 +29,9 @@ class ForkedServe(Serve):
             return Child(child)
         code = 70
         try:
+            # What the parent left to its collector is never collected here: a connection among it would close a file
+            # of the child's, by a number that has another meaning by now, and SQLite would write into the wrong one.
+            gc.freeze()
             said = os.open(self.folder / "stderr", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, 0)
