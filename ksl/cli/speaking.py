@@ -71,10 +71,18 @@ class Speaking:
 class Between(Progress):
     """A line on what the run does, where no words are on the terminal's last line."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.speaking = Speaking(before=self.clear)
+    def __init__(self, out: TextIO | None = None, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self.speaking = Speaking(out, before=self.clear)
+        self._is_on_line = False
 
     def show(self, run: Json, elapsed_s: float) -> None:
         if self.speaking.at_line_start:
             super().show(run, elapsed_s)
+            self._is_on_line = self.live and self.shown_at_s is not None
+
+    def clear(self) -> None:
+        """Words that were written are not cleared."""
+        if self._is_on_line:
+            super().clear()
+            self._is_on_line = False

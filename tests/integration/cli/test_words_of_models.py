@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ksl.cli.app import cli
 from ksl.cli.invocation import Invocation
-from ksl.cli.speaking import Speaking
+from ksl.cli.speaking import Between, Speaking
 
 from tests.integration.cli.conftest import TinyServer, event_json, run_json
 
@@ -136,6 +137,28 @@ def test_two_turns_at_once_have_lines_of_their_own() -> None:
     for step, delta, offset in (("step:a", "one", 0), ("step:b", "two", 0), ("step:a", " more", 3)):
         speaking.take(said(delta, offset, step=step), label=f"{step}: ")
     assert out.getvalue() == "step:a: one\nstep:b: two\nstep:a:  more"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_on_progress_gives_way_to_words_and_takes_none_of_them() -> None:
+    screen = Terminal()
+    between = Between(screen, screen)
+    between.show(run_json("running"), 3.0)
+    between.speaking.take(said("It is ", 0))
+    between.show(run_json("running"), 4.0)
+    between.speaking.take(said("there.", 6))
+    between.clear()
+    between.speaking.finish(TURN, "It is there.")
+    between.show(run_json("running"), 5.0)
+    between.clear()
+    cleared = "\r\x1b[K"
+    lines = re.split(re.escape(cleared), screen.getvalue())
+    assert [line for line in lines if "It is" in line] == ["It is there.\n"]
+    assert lines[-1] == ""
 
 
 def test_a_terminal_does_not_obey_a_model() -> None:
