@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,14 @@ class Seat:
     app: KslApp
     pilot: Pilot[None]
 
-    async def sees(self, tab: str, *told: str, never: str = "") -> None:
+    async def sees(
+        self, tab: str, *told: str, never: str = "", sizes: Sequence[tuple[int, int]] = SIZES
+    ) -> None:
         """The screen says all this, at each size."""
         if getattr(self.app.screen, "tab", "") != tab:
             await self.pilot.press(str(TABS.index(tab) + 1))
             await until(self.pilot, lambda: getattr(self.app.screen, "tab", "") == tab)
-        for size in SIZES:
+        for size in sizes:
             await self.pilot.resize_terminal(*size)
             await until(self.pilot, lambda: all(re.search(each, text_of(self.app)) for each in told))
             self._is_whole(tab, size, never)
@@ -192,7 +194,7 @@ async def test_when_the_server_goes_every_screen_keeps_what_it_shows_and_says_so
                 "system": "ready",
             }
             for tab, text in told.items():
-                await seat.sees(tab, text)
+                await seat.sees(tab, text, sizes=SIZES[:1])
             await seat.sees_run(made["waiting"], "waiting")
             await serves.aclose()
             await until(pilot, lambda: app.link.state == "lost")
@@ -204,7 +206,7 @@ async def test_when_the_server_goes_every_screen_keeps_what_it_shows_and_says_so
             doors.door = door_of(served)
             await until(pilot, lambda: app.link.state == "live", turns=6_000)
             for tab, text in told.items():
-                await seat.sees(tab, text, never="retry in")
+                await seat.sees(tab, text, never="retry in", sizes=SIZES[:1])
             answered = await served.client.post(
                 f"/runs/{made['waiting']}/hooks/reject", json={"reason": "no"}
             )
@@ -220,8 +222,8 @@ async def test_a_screen_that_was_left_and_is_come_back_to_is_up_to_date(served: 
     async with shown(served) as (app, pilot):
         await until(pilot, lambda: app.counts.get("runs") == "0")
         seat = Seat(app, pilot)
-        await seat.sees(tab)
-        await seat.sees("system" if tab != "system" else "runs")
+        await seat.sees(tab, sizes=SIZES[:1])
+        await seat.sees("system" if tab != "system" else "runs", sizes=SIZES[1:2])
         run_id, _ = await served.asked("refund-approval", {"id": "o-7"})
         await fire(served)
         told = {
@@ -231,7 +233,7 @@ async def test_a_screen_that_was_left_and_is_come_back_to_is_up_to_date(served: 
             "workflows": "refund-approval",
             "system": "1 hook",
         }
-        await seat.sees(tab, told.get(tab, ""))
+        await seat.sees(tab, told.get(tab, ""), sizes=SIZES[1:2])
         if isinstance(app.screen, WorkflowsScreen):
             screen = app.screen
             await until(pilot, lambda: sum(row.shown["recent"]["runs"] for row in screen.rows) == 2)
