@@ -40,7 +40,7 @@ class OpenedSession(msgspec.Struct):
     session_id: str
     prompt: int
     offers: dict[str, Offer] = {}  # of tool sets, by name
-    compact_at: int | None = None  # the agent's: where sums of the conversation stand in the history follows from it
+    compact_at: int | None = None  # the agent's: from it follows where sums stand in the history
 
 
 class Conversation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ksl.define.agent import Agent, ApprovedTool, tool_slug
+from ksl.define.agent import Agent, bare_tool, tool_slug
 from ksl.define.tool_source import ToolSource
 from ksl.errors import UnknownAgent
 from ksl.views.values import JsonObject
@@ -45,5 +45,5 @@ def _agent(agent: Any) -> JsonObject:
 
 
 def _tool(tool: Any) -> str:
-    bare = tool.tool if isinstance(tool, ApprovedTool) else tool
+    bare = bare_tool(tool)
     return repr(bare) if isinstance(bare, ToolSource) else tool_slug(bare)
