@@ -15,14 +15,16 @@ from ksl.tui.in_order import Hold
 from ksl.tui.words import count
 
 
-def start_a_run(screen: Framed, slug: str | None = None, *, given: object = None) -> None:
+def start_a_run(
+    screen: Framed, slug: str | None = None, *, given: object = None, again: str | None = None
+) -> None:
     """Asks which workflow, then for its input; then shows the new run. What is typed before a dialog is shown is for
     the dialog."""
     if screen.client is not None:
-        screen.run_worker(_start(screen, slug, given, screen.ksl.hold_keys()), group="act")
+        screen.run_worker(_start(screen, slug, given, screen.ksl.hold_keys(), again), group="act")
 
 
-async def _start(screen: Framed, slug: str | None, given: object, hold: Hold) -> None:
+async def _start(screen: Framed, slug: str | None, given: object, hold: Hold, again: str | None) -> None:
     with hold:
         try:
             if slug is None and (slug := await _chosen_workflow(screen, hold)) is None:
@@ -36,7 +38,7 @@ async def _start(screen: Framed, slug: str | None, given: object, hold: Hold) ->
         async def send(payload: object) -> Json:
             assert slug is not None
             assert screen.client is not None
-            return await screen.client.post(f"/workflows/{part(slug)}", payload)
+            return await screen.client.post(_to_start(slug, again), payload)
 
         schema: Json = workflow["input_schema"]
         begun = await screen.ksl.ask(Fill(f"Start {slug}", schema, send, given=given, verb="Start"), hold)
@@ -78,7 +80,7 @@ async def _act(screen: Framed, verb: str, runs: list[tuple[str, str]], done: Cal
         except (Lost, Refused) as error:
             screen.say(str(error), wrong=True)
             return
-        await _start(screen, slug, given, screen.ksl.hold_keys())
+        await _start(screen, slug, given, screen.ksl.hold_keys(), run_id)
         return
     which = f"run {runs[0][0]} of {runs[0][1]}" if len(runs) == 1 else f"all {count(len(runs), 'marked run')}"
     wants_reason = "reason, kept in the history" if verb in ("cancel", "pause") else None
@@ -92,7 +94,7 @@ async def _act(screen: Framed, verb: str, runs: list[tuple[str, str]], done: Cal
         try:
             assert screen.client is not None
             if verb == "rerun":
-                await screen.client.post(f"/workflows/{part(slug)}", await _input_of(screen, run_id))
+                await screen.client.post(_to_start(slug, run_id), await _input_of(screen, run_id))
             else:
                 body = {"reason": answer} if wants_reason else None
                 await screen.client.post(f"/runs/{part(run_id)}/{verb}", body)
@@ -105,6 +107,11 @@ async def _act(screen: Framed, verb: str, runs: list[tuple[str, str]], done: Cal
     else:
         screen.say(f"{verb.capitalize()}: {count(changed, 'run')}")
     screen.reload()
+
+
+def _to_start(slug: str, again: str | None) -> str:
+    """`again`: the run that the new one repeats; each then names the other."""
+    return f"/workflows/{part(slug)}" + (f"?again={part(again)}" if again is not None else "")
 
 
 async def _input_of(screen: Framed, run_id: str) -> object:

@@ -94,7 +94,10 @@ class Client:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            answer = await self._http.request(method, path, params=given, content=body, headers=headers)
+            # Given as an empty mapping, they would take away those that the path has.
+            answer = await self._http.request(
+                method, path, params=given or None, content=body, headers=headers
+            )
         except httpx.HTTPError as error:
             raise Lost(f"{self.door.name}: {error or type(error).__name__}") from error
         if answer.is_success or (answer.status_code == 503 and path == "/readyz"):

@@ -392,7 +392,8 @@ class RunScreen(Framed):
 
     def action_rerun(self) -> None:
         if self.known.run is not None:
-            start_a_run(self, self.known.run["workflow"], given=self.known.run["input"])
+            run = self.known.run
+            start_a_run(self, run["workflow"], given=run["input"], again=self.run_id)
 
     def action_fork(self) -> None:
         if self.step is None:

@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from ksl.tui.app import KslApp
-from ksl.tui.dialogs import View
+from ksl.tui.dialogs import Fill, View
 from ksl.tui.lines import Lines
 from ksl.tui.run import RunScreen
 
@@ -241,6 +241,19 @@ async def test_running_again_from_a_step_says_which_steps_run_again(served: Serv
         await until(pilot, lambda: screen.selected == "charge-card#0")
         await pilot.press("R")
         await until(pilot, lambda: "These run again: charge-card#0, ship-order#0" in text_of(app))
+
+
+async def test_a_run_that_is_run_again_leads_to_the_new_one_and_each_names_the_other(served: Served) -> None:
+    made = await lived(served)
+    async with shown(served) as (app, pilot):
+        await opened(app, pilot, made["failed"])
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, Fill))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_id != made["failed"])
+        assert isinstance(app.screen, RunScreen)
+        run = await served.run(app.screen.run_id)
+        assert (run["trigger"], run["forked_from"]) == ("retry", made["failed"])
 
 
 async def test_search_goes_on_and_back_through_a_long_value(served: Served) -> None:
