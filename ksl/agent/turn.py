@@ -6,6 +6,7 @@ the model is told since its last turn, its output what the model says.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -17,7 +18,7 @@ from ksl.agent.message import request, response, text_of, user
 from ksl.agent.model import Question
 from ksl.agent.telling import told_by
 from ksl.agent.tool_context import tool_context
-from ksl.agent.tool_set import Offer, ToolSpec
+from ksl.agent.tool_set import Offer, ToolContext, ToolSet, ToolSpec
 from ksl.define.action import Action, ActionContext
 from ksl.define.retry import Retry
 from ksl.errors import ModelUnavailable, SessionBusy
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 # A prompt of a session that is busy waits its turn: about an hour.
 _IN_LINE = Retry(attempts=400, initial="100ms", factor=2.0, maximum="10s", on=(SessionBusy,))
+PAUSES_S = (0.25, 0.5, 1.0, 2.0, 4.0)  # between attempts at a set of tools that cannot be reached
 MODEL_RETRY = Retry(attempts=6, initial="1s", factor=2.0, maximum="1m", on=(ModelUnavailable,))
 
 
@@ -99,9 +101,22 @@ class _Open(AgentAction):
         offers: dict[str, Offer] = {}
         for tool_set in services.tool_sets(agent):
             place = tool_context(services, agent.slug, opened.session_id, context)
-            offers[tool_set.name] = await tool_set.offer(place)
+            offers[tool_set.name] = await _offer(tool_set, place)
         found = OpenedSession(opened.session_id, opened.prompt, offers, agent.compact_at)
         return cast("Json", msgspec.to_builtins(found))
+
+
+async def _offer(tool_set: ToolSet, place: ToolContext) -> Offer:
+    """A server that is just being started again is waited for: here and not by the step's policy, which waits an hour
+    for a session."""
+    for pause_s in PAUSES_S:
+        try:
+            return await tool_set.offer(place)
+        except ConnectionError as error:
+            said = f"{error}; asked again in {pause_s:g} s"
+            place.log.warning(said)
+            await asyncio.sleep(pause_s)
+    return await tool_set.offer(place)
 
 
 class _Turn(AgentAction):

@@ -198,7 +198,7 @@ async def test_a_variable_that_is_not_set_is_named(command: str, tmp_path: Path)
         await tools.offer(place(tmp_path))
 
 
-async def test_a_server_that_cannot_be_reached_is_tried_again_by_the_step(tmp_path: Path) -> None:
+async def test_a_server_that_cannot_be_reached_is_a_broken_connection(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         tools = McpTools(mcp(f"http://127.0.0.1:{closed.getsockname()[1]}/mcp", name="example"))
@@ -231,6 +231,40 @@ async def test_closing_ends_the_server(command: str, tmp_path: Path) -> None:
     assert str(tmp_path / "calls") in _commands()
     await tools.close()
     assert str(tmp_path / "calls") not in _commands()
+
+
+@pytest.mark.parametrize("refused", [2, 99])
+async def test_a_server_that_is_not_there_yet_is_waited_for_a_while(
+    world: World, address: str, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ksl.agent.turn.PAUSES_S", (0.0,) * 5)
+    asked = 0
+    reach = McpTools.offer
+
+    async def offer(self: McpTools, context: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= refused:
+            raise ConnectionError("not yet")
+        return await reach(self, context)
+
+    monkeypatch.setattr(McpTools, "offer", offer)
+    await world.load(
+        dedent(f"""
+            from ksl import mcp
+
+            robot = Agent("robot", model="test/echo", tools=[mcp({address!r}, name="example")], memory=False)
+
+            @workflow(retry=Retry(attempts=1))
+            async def w(input: None) -> str:
+                return (await robot.prompt("Go.")).text
+        """)
+    )
+
+    ended = await world.run()
+
+    assert ended.status == ("succeeded" if refused == 2 else "failed")
+    assert asked == (3 if refused == 2 else 6)
 
 
 def use(tool: str, **args: Any) -> dict[str, Any]:
