@@ -49,6 +49,12 @@ class KeySource(msgspec.Struct, frozen=True):
         return next((name for name in self.variables if env.get(name)), None)
 
     @property
+    def wanted(self) -> str:
+        """What is to be set, in a few words."""
+        ways = [f"credential {self.credential}"] if self.credential else []
+        return f"set {' or '.join([*ways, *self.variables])}"
+
+    @property
     def hint(self) -> str:
         """How to set it, both ways."""
         name = self.credential or self.vendor

@@ -149,7 +149,7 @@ class Models:
                 continue
             source = self.key_source(name)
             told = source.told(self._set_credentials, self._env)
-            hint = source.hint if source.is_needed and not told else "" if installed() else _EXTRA
+            hint = source.wanted if source.is_needed and not told else "" if installed() else _EXTRA
             address = self.providers[name].base_url if name in self.providers else ""
             found.append(Vendor(name, _kind(name), address, not hint, told, hint))
         return found

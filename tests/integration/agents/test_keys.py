@@ -281,7 +281,7 @@ def test_models_says_where_each_key_comes_from(
     }
     assert vendors["anthropic"]["address"] == server.url
     assert (vendors["google"]["ready"], vendors["openai"]["ready"]) == (False, True)
-    assert "ksl credentials set google --set api_key=@env:GEMINI_API_KEY" in vendors["google"]["hint"]
+    assert vendors["google"]["hint"] == "set credential google or GEMINI_API_KEY or GOOGLE_API_KEY"
     assert "key-of" not in command(folder, "models").stdout
 
 
