@@ -40,20 +40,19 @@ class HookPane(Vertical):
     def is_filling(self) -> bool:
         return self.form is not None and self.form.has_focus_within
 
-    async def show(self, hook: Json | None, now_ms: int) -> None:
+    def show(self, hook: Json | None, now_ms: int) -> None:
         """With a form that is empty; what was typed into the one before is gone."""
-        # Until it is all there, nothing is: a question that is asked anew takes this one's place in the middle.
-        self.hook = self.form = None
+        self.hook = hook
+        # Neither is awaited: whoever is cancelled while a part is being removed takes that part's own task along.
         place = self.query_one("#form-place", Vertical)
-        await place.remove_children()
+        place.remove_children()
         self.query_one("#question", Line).show("" if hook is None else safe.line(title_of(hook), 300))
         told = [] if hook is None else [*_told(hook["details"])]
         _fill(self.query_one("#hook-details", Lines), [Text(each) for each in told], _DETAILS_MOST)
         self.leads([])
-        form = None if hook is None else Form(hook["schema"])
-        if form is not None:
-            await place.mount(form)
-        self.hook, self.form = hook, form
+        self.form = None if hook is None else Form(hook["schema"])
+        if self.form is not None:
+            place.mount(self.form)
         self.tell(now_ms)
 
     def tell(self, now_ms: int) -> None:

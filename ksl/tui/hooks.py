@@ -87,7 +87,7 @@ class HooksScreen(Framed):
         assert self.client is not None
         self.hooks = (await self.client.get("/hooks"))["hooks"]
         self.loaded = True
-        await self._show()
+        self._show()
 
     def changes(self, changes: list[Change]) -> None:
         if not changes or any(change.type.startswith(("hook_", "run_c", "run_f")) for change in changes):
@@ -100,7 +100,7 @@ class HooksScreen(Framed):
 
     # showing
 
-    async def _show(self) -> None:
+    def _show(self) -> None:
         lines = self.query_one("#hooks", Lines)
         if not self.hooks:
             lines.show([None, None], lambda place, _width: Text("  Nothing waits for you." if place else ""))
@@ -110,7 +110,7 @@ class HooksScreen(Framed):
         if self.wanted_run is not None:
             wanted, self.wanted_run = self.wanted_run, None
             lines.select(next((_key(hook) for hook in self.hooks if hook["run_id"] == wanted), None))
-        await self._show_hook(lines.key)
+        self._show_hook(lines.key)
 
     def _paint(self, hooks: list[Json], place: int, width: int) -> Text:
         hook = hooks[place]
@@ -121,21 +121,21 @@ class HooksScreen(Framed):
             (f"{sign} ", "yellow"), safe.padded(safe.line(title_of(hook)), room), "  ", (limit, "dim")
         )
 
-    async def _show_hook(self, key: str | None) -> None:
+    def _show_hook(self, key: str | None) -> None:
         pane = self.pane
         hook = next((hook for hook in self.hooks if _key(hook) == key), None)
         open_still = pane.hook is not None and any(_key(each) == _key(pane.hook) for each in self.hooks)
         if pane.hook is not None and pane.form is not None and pane.is_filling and not open_still:
             # Somebody else was quicker. What was typed stays to be read until the person leaves it.
-            self.run_worker(self._tell_of_end(pane.hook, pane.form), group="end", exclusive=True)
+            self.run_worker(partial(self._tell_of_end, pane.hook, pane.form), group="end", exclusive=True)
             return
         if hook is not None and pane.hook is not None and _key(hook) == _key(pane.hook):
             pane.hook = hook  # how its link was used may be new
             pane.tell(self.ksl.now_ms())
             return
-        await pane.show(hook, self.ksl.now_ms())
+        pane.show(hook, self.ksl.now_ms())
         if hook is not None:
-            self.run_worker(self._find_lanes(hook), group="lanes", exclusive=True)
+            self.run_worker(partial(self._find_lanes, hook), group="lanes", exclusive=True)
 
     async def _tell_of_end(self, hook: Json, form: Form) -> None:
         told = "it was answered, or its run has ended."
@@ -156,8 +156,8 @@ class HooksScreen(Framed):
                 self.pane.leads(answer_lanes(canvas, words.bare(hook["step"]), hook["schema"]))
 
     @on(Lines.Moved, "#hooks")
-    async def _moved(self, event: Lines.Moved) -> None:
-        await self._show_hook(event.key)
+    def _moved(self, event: Lines.Moved) -> None:
+        self._show_hook(event.key)
 
     @on(Lines.Chosen, "#hooks")
     def _chosen(self) -> None:
@@ -193,11 +193,11 @@ class HooksScreen(Framed):
                 return
             if (payload := self.form.payload()) is not None:
                 body = {"step": words.bare(self.shown["step"]), "payload": payload[0]}
-                self.run_worker(self._send(self.shown, "resume", body, self.form), group="act")
+                self.run_worker(partial(self._send, self.shown, "resume", body, self.form), group="act")
 
     def action_reject(self) -> None:
         if self.shown is not None and self.form is not None:
-            self.run_worker(self._reject(self.shown, self.form), group="act")
+            self.run_worker(partial(self._reject, self.shown, self.form), group="act")
 
     async def _reject(self, hook: Json, form: Form) -> None:
         reason = await self.ksl.push_screen_wait(
@@ -226,7 +226,7 @@ class HooksScreen(Framed):
             form.problem(f"{lost}. Nothing is known to have been done; what you typed is kept.")
             return
         self.say(f"{title_of(hook)}: {answered['status']}")
-        await self.pane.show(None, self.ksl.now_ms())
+        self.pane.show(None, self.ksl.now_ms())
         self.action_back()
 
     def action_copy(self) -> None:
