@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import TextArea
 
 from ksl.tui.app import KslApp
+from ksl.tui.client import Door
 from ksl.tui.dialogs import Choose, Fill, View
 from ksl.tui.hooks import HooksScreen
 from ksl.tui.inspector import Inspected
@@ -21,7 +23,7 @@ from tests.chat_server import ChatServer, text
 from tests.integration.agents.test_telling import Gate, words
 from tests.integration.api.serving import Served, serving
 from tests.tui.agents_project import CALL, prompted, write
-from tests.tui.app import SIZES, shown, text_of, until
+from tests.tui.app import SIZES, OneDoor, shown, text_of, until
 from tests.tui.project import write as write_shop
 from tests.tui.test_safety import NASTY, is_fit
 
@@ -299,3 +301,24 @@ async def test_a_run_tells_what_its_agent_used_and_leads_to_the_session(served: 
         assert "Where is A-1001?" in text_of(app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+
+async def test_a_transcript_stays_while_the_server_is_gone_and_goes_on_when_it_is_back(folder: Path) -> None:
+    async with AsyncExitStack() as serves:
+        first = await serves.enter_async_context(serving(folder))
+        made = await prompted(first)
+        doors = OneDoor(Door(first.url, first.runtime.token))
+        app = KslApp(doors)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: app.link.state == "live")
+            screen = await opened(app, pilot)
+            await serves.aclose()
+            await until(pilot, lambda: app.link.state == "lost")
+            assert "It was shipped on Monday." in text_of(app)
+            second = await serves.enter_async_context(serving(folder))
+            doors.door = Door(second.url, second.runtime.token)
+            await until(pilot, lambda: app.link.state == "live", turns=6_000)
+            await prompted(second, message="And now?", session=made["session_id"])
+            await until(pilot, lambda: "And now?" in text_of(app))
+            assert screen.session is not None
+            assert len(screen.session["prompts"]) == 2
