@@ -139,9 +139,9 @@ def _head(run: Json) -> list[str]:
     lines = [f"run       {run['run_id']} of {run['workflow']}, attempt {run['attempt']}"]
     lines.append(f"status    {label(run['status'])}{f' in {took(run)}' if took(run) else ''}")
     if run.get("forked_from"):
-        lines.append(f"fork of   {run['forked_from']}")
+        lines.append(f"made from {run['forked_from']}")
     if forks := run.get("forks"):
-        lines.append(f"forks     {', '.join(forks)}")
+        lines.append(f"led to    {', '.join(forks)}")
     for item in waits_of(run):
         due = f" until {item['due']}" if item.get("due") else ""
         lines.append(printable(f"waits     {item.get('kind', '')} {step_of(item)}{due}"))
