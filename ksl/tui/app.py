@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
@@ -109,6 +110,7 @@ class KslApp(InOrder):
         self._recount = False
         # Of the whole process, as Textual has it: there is one app in it.
         Lines.plain = Line.plain = ascii
+        self.set_class(ascii, "ascii")
         ScrollBar.renderer = _PlainScrollBar if ascii else ScrollBarRender
 
     async def on_mount(self) -> None:
@@ -309,6 +311,10 @@ class KslApp(InOrder):
     def action_keys(self) -> None:
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.screen))
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder="what to do, or where to go", id="--command-palette"))
 
     def action_jump(self) -> None:
         if not isinstance(self.screen, JumpScreen):

@@ -136,6 +136,7 @@ class Framed(Screen[None]):
 
     def resized(self) -> None:
         size = self.ksl.size
+        self.ksl.set_class(size.width < NARROW, "narrow")  # for dialogs
         self.set_class(size.width < NARROW, "narrow")
         self.set_class(size.width < TINY[0] or size.height < TINY[1], "tiny")
         self.set_class(size.height < 30, "low")
