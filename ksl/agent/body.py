@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ksl.define.agent import Agent
 
 Json = dict[str, Any]
-TOOL_FAILURES_MAX = 5  # of one tool, in a row
+TOOL_FAILURES_MAX = 5  # turns in a row in which one tool only failed
 # What is wrong with a call before it is one: told to the model.
 _MISCALLED = (InvalidInput, NotEncodable, PayloadTooLarge, ValueError)
 # What a tool may not settle with the model: somebody else must act.
@@ -76,7 +76,7 @@ class _Prompt:
         self._wanted = Wanted(output)
         self._conversation = Conversation(agent, self._wanted, step=steps.step_id)
         self._use = NO_USE
-        self._failures: Counter[str] = Counter()  # in a row, by tool
+        self._failures: Counter[str] = Counter()  # turns in a row, by tool
         self._misfits = 0
 
     async def answer(self) -> bytes:
@@ -163,36 +163,32 @@ class _Prompt:
         )
         outcomes = iter(ends)
         new: list[Json] = []
+        worked: set[str] = set()
+        failed: dict[str, str] = {}
         for call, each in zip(calls, begun, strict=True):
             outcome = next(outcomes) if isinstance(each, Begun) else ToolError(each)
-            new.append(tool_return(call, self._told(call, outcome)))
+            if isinstance(outcome, BaseException):
+                failed[call.name] = why = _why(outcome)
+                new.append(tool_return(call, f"Error: {why}"))
+            else:
+                worked.add(call.name)
+                new.append(tool_return(call, outcome))
+        self._count(worked, failed)
         return new
 
-    def _told(self, call: ToolCall, outcome: Any) -> Any:
-        """What the model reads of a call. Raises what it is not for the model to deal with."""
-        if not isinstance(outcome, BaseException):
-            self._failures[call.name] = 0
-            return outcome
-        match outcome:
-            case StepInterrupted():
-                raise outcome
-            case StepFailed():
-                if outcome.type in _LEAVES or getattr(outcome, "fatal", False):
-                    raise outcome
-                said = (
-                    outcome.message if outcome.type == "ToolError" else f"{outcome.type}: {outcome.message}"
+    def _count(self, worked: set[str], failed: dict[str, str]) -> None:
+        """By turns: of many calls at once the model hears when all have failed."""
+        for name in worked:
+            self._failures[name] = 0
+        for name, why in failed.items():
+            if name in worked:
+                continue
+            self._failures[name] += 1
+            if self._failures[name] >= TOOL_FAILURES_MAX:
+                raise ToolFailing(
+                    f"the tool {name} did nothing but fail in {TOOL_FAILURES_MAX} turns in a row in one prompt of "
+                    f"agent {self._agent.slug}; the last time: {why}"
                 )
-            case ToolError() | HookTimeout() | HookRejected():
-                said = str(outcome)
-            case _:
-                raise outcome
-        self._failures[call.name] += 1
-        if self._failures[call.name] >= TOOL_FAILURES_MAX:
-            raise ToolFailing(
-                f"the tool {call.name} failed {TOOL_FAILURES_MAX} times in a row in one prompt of agent "
-                f"{self._agent.slug}; the last time: {said}"
-            )
-        return f"Error: {said}"
 
     def _misfit(self, misfit: Misfit) -> str:
         """What the model is told of it."""
@@ -216,3 +212,18 @@ class _Prompt:
 
 def _answers(parts: Sequence[Json]) -> list[ToolCall]:
     return [call for call in calls_of(parts) if call.name == OUTPUT_TOOL]
+
+
+def _why(outcome: BaseException) -> str:
+    """What the model is told of a call that failed. Raises what it is not for the model to deal with."""
+    match outcome:
+        case StepInterrupted():
+            raise outcome
+        case StepFailed():
+            if outcome.type in _LEAVES or getattr(outcome, "fatal", False):
+                raise outcome
+            return outcome.message if outcome.type == "ToolError" else f"{outcome.type}: {outcome.message}"
+        case ToolError() | HookTimeout() | HookRejected():
+            return str(outcome)
+        case _:
+            raise outcome

@@ -211,6 +211,23 @@ async def test_an_at_most_once_tool_cut_off_by_a_crash_is_not_called_again(world
     assert world.stage.steps == ["robot#0/pay#0"]
 
 
+async def test_many_calls_that_fail_at_once_are_told_before_they_count(world: World) -> None:
+    many = {"calls": [call("fail", message=str(n)) for n in range(9)]}
+    mixed = {"calls": [call("fail", message="no"), call("fail", times=0)]}
+    model = script("eager", [many, many, mixed, many, many, many, many, lambda m: told(m)[-1]])
+    await world.load(
+        dedent(f"""
+            robot = Agent("robot", model={model!r}, tools=[fail], memory=False)
+
+            @workflow
+            async def w(input: None) -> str:
+                return (await robot.prompt("Go.")).text
+        """)
+    )
+
+    assert (await world.run()).output == "Error: ValueError: 8"
+
+
 async def test_steps_are_bounded(world: World) -> None:
     model = script("endless", [{"calls": [call("echo", value=n)]} for n in range(9)])
     await world.load(
