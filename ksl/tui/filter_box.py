@@ -136,13 +136,18 @@ class FilterBox(Vertical):
         try:
             run_query(event.value, now_ms=self._now_ms())
         except BadQuery as wrong:
-            self.wrong(str(wrong), (wrong.start, wrong.end))
+            self._refuse(str(wrong), (wrong.start, wrong.end))
             return
         except BadRequest as wrong:
-            self.wrong(str(wrong))
+            self._refuse(str(wrong), None)
             return
         self.wrong("")
         self.run_worker(partial(self._rest, text), group="search", exclusive=True)
+
+    def _refuse(self, why: str, at: tuple[int, int] | None) -> None:
+        # For what was typed on the way here.
+        self.workers.cancel_group(self, "search")  # pyright: ignore[reportUnknownMemberType]
+        self.wrong(f"{why} The list is that of the filter before.", at)
 
     async def _rest(self, text: str) -> None:
         await asyncio.sleep(DEBOUNCE_S)

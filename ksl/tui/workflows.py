@@ -19,7 +19,7 @@ from ksl.tui.acting import start_a_run
 from ksl.tui.canvas_lines import CanvasLines, node_lines
 from ksl.tui.client import Json, Lost, Refused, part
 from ksl.tui.editor import edit
-from ksl.tui.frame import Framed, Line
+from ksl.tui.frame import NARROW, Framed, Line
 from ksl.tui.lines import Lines
 from ksl.tui.link import Change
 from ksl.tui.workflow_lines import WorkflowRow, figures, painted, rows_of
@@ -62,13 +62,16 @@ class WorkflowsScreen(Framed):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one("#workflows-pane").border_title = "workflows"
         self.query_one("#workflows").focus()
         self.run_worker(self._refreshing(), group="refreshing")
 
     def resized(self) -> None:
         super().resized()
-        self.set_class(self.ksl.size.width >= 170, "wide")
+        width = self.ksl.size.width
+        self.set_class(width >= 170, "wide")
+        has_figures = width >= 170 or 75 <= width < NARROW
+        told = "workflows: steps, runs of 24 hours, failed" if has_figures else "workflows"
+        self.query_one("#workflows-pane").border_title = told
         self._show_panes()
         if self.canvas is not None:
             self.call_after_refresh(self._draw)

@@ -273,3 +273,15 @@ async def test_a_wrong_word_is_underlined_where_it_stands_and_tab_takes_a_comple
         await until(pilot, lambda: box._suggestion == "state:failed")  # pyright: ignore[reportPrivateUsage]
         await pilot.press("end", "tab")
         await until(pilot, lambda: box.value == "state:failed")
+
+
+async def test_a_word_that_is_wrong_leaves_the_list_as_it_was(served: Served) -> None:
+    await served.ended("echo", "hello")
+    async with shown(served) as (app, pilot):
+        await until(pilot, lambda: len(runs_of(app).rows) == 1)
+        await pilot.press("slash", *"state")
+        await pilot.press("colon", *"nothing")
+        await until(pilot, lambda: "The list is that of the filter before." in text_of(app))
+        before = runs_of(app).query_text, [run.run_id for run in runs_of(app).rows]
+        await pilot.pause(0.5)
+        assert (runs_of(app).query_text, [run.run_id for run in runs_of(app).rows]) == before
