@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -19,6 +20,12 @@ def command(invocation: Invocation, *, ascii: bool) -> None:
 
     With no server running it shows the project's database, and changes nothing.
     """
+    # Keys are read from stdin, and the screens drawn on stderr: stdout is for data.
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(
+            "The screens need a terminal, and there is none here. `ksl runs list` and `ksl hooks list` print to a "
+            "file or a pipe; `ksl open` shows the console in a browser."
+        )
     from ksl.cli.background import Background
     from ksl.cli.doors import NamedDoor, ProjectDoors
     from ksl.tui.app import KslApp

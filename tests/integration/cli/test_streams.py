@@ -50,6 +50,12 @@ def test_whoever_stops_reading_is_told_nothing(project: Path) -> None:
     assert done.stderr == ""
 
 
+def test_screens_are_not_drawn_into_a_file(project: Path) -> None:
+    done = sh(project, f"exec {KSL} tui < /dev/null")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The screens need a terminal, and there is none here." in done.stderr
+
+
 async def test_a_stream_ends_where_its_reader_leaves_it() -> None:
     ended: list[str] = []
 
