@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ksl.tui import safe, words
 from ksl.tui.words import Json
+from ksl.views.standing import told_of_standing
 
 
 def event_line(event: Json, width: int) -> Text:
@@ -45,7 +46,7 @@ def position_lines(shown: Json) -> Iterator[Text]:
         ("   n next  p back", "dim"),
     )
     yield event_line(shown["event"], 200)
-    yield Text(_standing(shown))
+    yield Text(safe.line(told_of_standing(shown)))
     if shown["misfit"] is not None:
         yield Text(
             safe.line(f"The code at hand does not fit this run: {shown['misfit']['message']}"), "magenta"
@@ -65,18 +66,3 @@ def position_lines(shown: Json) -> Iterator[Text]:
             wide = max((len(name) for name in frame["variables"]), default=0)
             for name, value in frame["variables"].items():
                 yield Text.assemble(f"    {safe.line(name):<{wide}} = ", (safe.line(value), "cyan"))
-
-
-def _standing(shown: Json) -> str:
-    match shown["state"]:
-        case "queued":
-            return "The body has not begun."
-        case "returned":
-            return "The body has returned."
-        case "cancelled":
-            return "The body was cancelled."
-        case "raised":
-            return safe.line(f"The body raised {shown['error']['type']}: {shown['error']['message']}")
-        case _:
-            waits = ", ".join(each["step"] for each in shown["awaited"])
-            return safe.line(f"It waits for {waits}.") if waits else "It waits for nothing that is recorded."

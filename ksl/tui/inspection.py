@@ -9,7 +9,7 @@ from rich.text import Text
 from ksl.tui import safe, words
 from ksl.tui.words import Json, Look
 from ksl.views.agent_steps import tokens, used
-from ksl.views.spans import ATTEMPT_STATUS
+from ksl.views.attempts import attempts_json
 
 SHOWN = 40  # lines of a value; enter shows all of it
 
@@ -29,27 +29,23 @@ def value_lines(value: object, none: str) -> Iterator[Text]:
 
 
 def attempt_lines(events: Sequence[Json], step: str, look: Look) -> Iterator[Text]:
-    met = False
-    for event in events:
-        meta: Json = event.get("meta") or {}
-        outcome = ATTEMPT_STATUS.get(event["type"])
-        if words.bare(event.get("step")) != step or outcome is None:
-            continue
-        met = True
-        start, end = words.moment(meta.get("started_at")), words.moment(meta.get("finished_at"))
+    if not step:
+        yield Text("Choose a step to see its attempts.", "dim")
+        return
+    attempts = attempts_json(events, step)
+    if not attempts:
+        yield Text("No attempt is recorded yet.", "dim")
+    for each in attempts:
+        start, end = words.moment(each["started_at"]), words.moment(each["finished_at"])
         lasted = words.took(end - start) if start is not None and end is not None else ""
         yield Text.assemble(
-            (f"{look.states[outcome]} ", words.COLOURS[outcome]),
-            (f"try {meta.get('attempt') or 1}  ", "bold"),
+            (f"{look.states[each['status']]} ", words.COLOURS[each["status"]]),
+            (f"try {each['attempt']}  ", "bold"),
             safe.padded(lasted, 8),
-            (str(meta.get("started_at") or event["at"])[11:23], "dim"),
+            (str(each["started_at"] or each["finished_at"])[11:23], "dim"),
         )
-        data = event.get("data")
-        if outcome != "succeeded" and isinstance(data, dict):
-            shown: Json = data  # pyright: ignore[reportUnknownVariableType]
-            yield Text(safe.line(f"    {shown.get('type', '')}: {shown.get('message', '')}"), "red")
-    if not met:
-        yield Text("No attempt is recorded yet." if step else "Choose a step to see its attempts.", "dim")
+        if (error := each["error"]) is not None:
+            yield Text(safe.line(f"    {error.get('type', '')}: {error.get('message', '')}"), "red")
 
 
 def span_lines(spans: Sequence[Json], step: str, look: Look) -> Iterator[Text]:

@@ -13,6 +13,7 @@ from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_json, printable, shortened
 from ksl.cli.words import event_line
+from ksl.views.standing import told_of_standing
 
 if TYPE_CHECKING:
     from ksl.cli.client import Reader
@@ -69,7 +70,7 @@ def text_of(shown: Json) -> str:
     lines = [
         f"{shown['run_id']}  {shown['workflow']}  {place}",
         event_line(shown["event"]),
-        _standing(shown),
+        told_of_standing(shown),
     ]
     if shown["misfit"] is not None:
         lines.append(f"The code at hand does not fit this run: {shown['misfit']['message']}")
@@ -79,21 +80,6 @@ def text_of(shown: Json) -> str:
         for frame in branch["frames"]:
             lines += _frame(frame)
     return "\n".join(shortened(printable(line), edge) for line in lines)
-
-
-def _standing(shown: Json) -> str:
-    match shown["state"]:
-        case "queued":
-            return "The body has not begun."
-        case "returned":
-            return "The body has returned."
-        case "cancelled":
-            return "The body was cancelled."
-        case "raised":
-            return f"The body raised {shown['error']['type']}: {shown['error']['message']}"
-        case _:
-            waits = ", ".join(awaited["step"] for awaited in shown["awaited"])
-            return f"It waits for {waits}." if waits else "It waits for nothing that is recorded."
 
 
 def _frame(frame: Json) -> list[str]:
