@@ -24,7 +24,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     )
     for run_id in ("r1", "r2"):
         row = run(run_id, status=RunStatus.SUCCEEDED, finished_at_ms=5)
-        opened.append(Change(run_id, [event(run_id, 1)], run=row, hooks=[hook(run_id.encode(), run_id, step="ask#0")]))
+        opened.append(
+            Change(run_id, [event(run_id, 1)], run=row, hooks=[hook(run_id.encode(), run_id, step="ask#0")])
+        )
     await opened.flush()
     yield opened
     await opened.close()

@@ -50,7 +50,9 @@ async def list_runs(
 async def show_run(
     request: Request,
     run_id: str,
-    include: Annotated[str | None, Query(description="Of events, steps, trace, links, logs; with commas")] = None,
+    include: Annotated[
+        str | None, Query(description="Of events, steps, trace, links, logs; with commas")
+    ] = None,
 ) -> Response:
     runtime = runtime_of(request)
     wanted = include_of(include)

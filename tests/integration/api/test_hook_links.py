@@ -383,7 +383,6 @@ async def test_a_link_outlives_the_server(folder: Path) -> None:
         assert (await after.settled(run_id))["output"]["approved"] is True
 
 
-
 async def test_the_page_shows_what_authors_pass_escaped_cut_and_turning_nothing_round(served: Served) -> None:
     nasty = '</title><b onclick="x">\x1b[31m\u202eltr\u2066' + "x" * 1_000_000
     run_id, link = await served.asked("loud", {"text": nasty})
