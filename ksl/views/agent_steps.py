@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 _OPENS = "agent-session"  # the action by which an agent's step begins
 
 
-def agents_at_work(steps: Mapping[str, StepState]) -> list[tuple[str, str, int | None]]:
-    """Steps of agents that have begun and have no event of their own: the id, the agent's slug and when it began."""
-    found: list[tuple[str, str, int | None]] = []
+def agents_at_work(steps: Mapping[str, StepState]) -> list[tuple[str, str]]:
+    """Steps of agents that have begun and not ended: the id, and the agent's slug."""
+    found: list[tuple[str, str]] = []
     for step in steps.values():
         agent = step.id.rpartition("/")[0]
-        if step.callee == _OPENS and agent not in steps and step.status == "succeeded":
+        ended = agent in steps and steps[agent].finished_at_ms is not None
+        if step.callee == _OPENS and step.status == "succeeded" and not ended:
             given = value_of(step.input)
-            found.append((agent, str(given.get("agent", "")) if is_object(given) else "", step.started_at_ms))
+            found.append((agent, str(given.get("agent", "")) if is_object(given) else ""))
     return found
 
 

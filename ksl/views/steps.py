@@ -77,8 +77,10 @@ def steps_json(events: Iterable[Event], under_way: Mapping[str, UnderWay] | None
             step.callee, step.input = now.callee, step.input or now.input
             step.attempts = max(step.attempts, now.attempt)
             step.started_at_ms = step.started_at_ms or now.started_at_ms
-    for agent, slug, began_ms in agents_at_work(steps):
-        steps[agent] = StepState(agent, "agent", "running", callee=slug, attempts=1, started_at_ms=began_ms)
+    for agent, slug in agents_at_work(steps):
+        step = steps.setdefault(agent, StepState(agent, "agent", "running", attempts=1))
+        step.kind, step.callee = "agent", slug
+    _begin_with_the_first_inside(steps)
     tell_of_agents(steps)
     return [step_json(step) for step in steps.values()]
 
@@ -96,6 +98,17 @@ def fold_steps(events: Iterable[Event]) -> list[StepState]:
                 step = steps[event.step] = StepState(event.step, _kind(event), _STATUS_AFTER[event.type])
             _apply(step, event)
     return list(steps.values())
+
+
+def _begin_with_the_first_inside(steps: Mapping[str, StepState]) -> None:
+    """A sub-workflow's or agent's step has no attempt of its own that would say when it began."""
+    for step in steps.values():
+        above = step.id.rpartition("/")[0]
+        while above and step.started_at_ms is not None:
+            outer = steps.get(above)
+            if outer is not None and outer.finished_at_ms is None:
+                outer.started_at_ms = min(outer.started_at_ms or step.started_at_ms, step.started_at_ms)
+            above = above.rpartition("/")[0]
 
 
 def step_json(step: StepState) -> JsonObject:

@@ -78,9 +78,11 @@ def timeline_json(
     """`steps` and `spans` as `ksl.views.runs` answers them. `true`: no stretch of time is drawn short.
 
     Shape:   `rows`, the newest `most`: a step with its `bars`, each with `left` and `width` as parts of the whole;
+             one stands before those inside it;
              `gaps`: `{"left", "width", "ms"}` where more time passed than is drawn; `earlier`: rows left out.
     """
-    shown = [step for step in steps if step["started_at"]][-most:]
+    begun = _outer_first([step for step in steps if step["started_at"]])
+    shown = begun[-most:]
     found = tracks(shown, spans, now_ms=now_ms)
     scale = TimeScale((bar.stretch for track in found for bar in track.bars), true=true)
     return {
@@ -103,8 +105,23 @@ def timeline_json(
             for step, track in zip(shown, found, strict=True)
         ],
         "gaps": [gap._asdict() for gap in scale.gaps],
-        "earlier": len(steps) - len(shown),
+        "earlier": len(begun) - len(shown),
     }
+
+
+def _outer_first(steps: Sequence[JsonObject]) -> list[JsonObject]:
+    """A step before those inside it, in the place of the first of them; else as they are given."""
+    first: dict[str, int] = {}
+    for place, step in enumerate(steps):
+        for path in _paths(step):
+            first.setdefault(path, place)
+    return sorted(steps, key=lambda step: [first[path] for path in _paths(step)])
+
+
+def _paths(step: JsonObject) -> list[str]:
+    """The ids of the steps that it lies in, the outermost first, and its own."""
+    parts = str(step["id"]).split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _bars(step: JsonObject, attempts: Sequence[JsonObject], now_ms: int) -> list[Bar]:

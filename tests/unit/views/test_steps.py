@@ -136,3 +136,41 @@ def test_steps_in_flight_are_shown_with_what_their_process_knows() -> None:
         "c",
         {"v": 1},
     )
+
+
+def test_a_step_with_steps_inside_began_with_the_first_of_them() -> None:
+    events = history(
+        ("run_created", None, b"null", None),
+        ("step_completed", "outer#0/inner#0/a#0", b"1", Meta(started_at_ms=1500, finished_at_ms=1600)),
+        ("step_completed", "outer#0/b#0", b"1", Meta(started_at_ms=2500, finished_at_ms=2600)),
+    )
+    going = {
+        id: UnderWay("running", "workflow", "inside", 1, None, b"{}") for id in ("outer#0", "outer#0/inner#0")
+    }
+    told = {step["id"]: step for step in steps_json(events, going)}
+    assert (
+        told["outer#0"]["started_at"] == told["outer#0/inner#0"]["started_at"] == "1970-01-01T00:00:01.500Z"
+    )
+    assert told["outer#0"]["finished_at"] is None
+
+
+def test_an_agent_at_work_is_one_also_where_the_process_that_runs_it_tells_of_it() -> None:
+    opened = Meta(callee="agent-session", started_at_ms=1500, finished_at_ms=1600)
+    events = [
+        *history(("run_created", None, b"null", None)),
+        Event(
+            "r1",
+            2,
+            "step_completed",
+            "support#0/session#0",
+            2000,
+            data=b'{"session_id":"ses_1"}',
+            input=b'{"agent":"support"}',
+            meta=opened,
+        ),
+    ]
+    going = {"support#0": UnderWay("running", "workflow", "support", 1, None, b"{}")}
+    for told in (steps_json(events), steps_json(events, going)):
+        [agent] = [step for step in told if step["id"] == "support#0"]
+        assert (agent["kind"], agent["callee"], agent["session_id"]) == ("agent", "support", "ses_1")
+        assert agent["started_at"] == "1970-01-01T00:00:01.500Z"

@@ -90,3 +90,21 @@ def test_a_step_inside_a_workflow_says_how_deep_it_is() -> None:
 def test_clocks_that_went_back_do_no_harm() -> None:
     told = timeline_json([step("a#0", 5000, 1000)], [], now_ms=0)
     assert places(told) == [[(0, 0, "succeeded")]]
+
+
+def test_a_step_stands_before_those_inside_it() -> None:
+    steps = [
+        step("a#0", 0, 1),
+        step("b#0/x#0", 1, 2),
+        step("c#0", 2, 3),
+        step("b#0/y#0", 3, 4),
+        step("b#0", 1, 5),
+    ]
+    told = timeline_json(steps, [], now_ms=9)
+    assert [row["step"] for row in told["rows"]] == ["a#0", "b#0", "b#0/x#0", "b#0/y#0", "c#0"]
+
+
+def test_a_step_that_has_not_begun_is_not_left_out_as_an_earlier_one() -> None:
+    told = timeline_json([step("a#0", 0, 1), step("b#0", 1, None) | {"started_at": None}], [], now_ms=9)
+    assert [row["step"] for row in told["rows"]] == ["a#0"]
+    assert told["earlier"] == 0
