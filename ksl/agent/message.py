@@ -66,6 +66,24 @@ def asked_again(parts: Sequence[Json], said: str) -> list[Json]:
     ]
 
 
+def told_apart(parts: Sequence[Json], before: Sequence[Json]) -> list[Json]:
+    """Some servers give several calls the same id, or begin to count anew with each turn. An answer to a call names
+    it by its id, and vendors refuse a conversation with two of one id."""
+    taken = {part.get("tool_call_id") for message in before for part in message["parts"]}
+    apart: list[Json] = []
+    for part in parts:
+        if part.get("part_kind") == "tool-call":
+            given = id = part["tool_call_id"]
+            count = 1
+            while id in taken:
+                count += 1
+                id = f"{given}-{count}"
+            taken.add(id)
+            part = {**part, "tool_call_id": id}
+        apart.append(part)
+    return apart
+
+
 def calls_of(parts: Sequence[Json]) -> list[ToolCall]:
     return [
         ToolCall(part.get("tool_call_id") or f"call-{n}", part["tool_name"], part.get("args"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
-import httpx
-from pydantic import ValidationError
+import httpx2
 from pydantic_ai.exceptions import (
     ModelAPIError,
     ModelConnectionError,
@@ -30,16 +30,20 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
-from ksl.agent.message import OUTPUT_TOOL
+from ksl.agent import bounded
+from ksl.agent.characters import Pieces, mended
+from ksl.agent.message import OUTPUT_TOOL, told_apart
 from ksl.agent.model import Question, Reply
 from ksl.agent.tool_set import ToolSpec
-from ksl.errors import ModelRefused, ModelUnavailable, RetryLater
+from ksl.errors import ModelRefused, ModelUnavailable, PayloadTooLarge, RetryLater
 from ksl.records.model_use import ModelUse
 
 Json = dict[str, Any]
 TIMEOUT_S = 600.0  # for a whole turn
 _TRY_AGAIN = (408, 409, 425, 429)
 _CANNOT_STREAM = (400, 404, 405, 415, 422, 501)  # or something else is wrong, and is said again
+# What clients raise of an answer that they cannot read, whatever it lacks.
+_UNREADABLE = (UnexpectedModelBehavior, httpx2.HTTPError, LookupError, TypeError, AttributeError, ValueError)
 # Tried again by the step's own policy, where each attempt is told of.
 _SETTINGS = ModelSettings(max_retries=0, timeout=TIMEOUT_S)
 _NONE_CALLED: ModelSettings = {**_SETTINGS, "tool_choice": "none"}
@@ -87,17 +91,16 @@ class VendorModel:
             else:
                 settings = _NAMED
         try:
-            if question.told is None or not self._streams:
-                response = await self._model.request(messages, settings, parameters)
-            else:
-                response = await self._streamed(messages, settings, parameters, question.told)
-        except ModelAPIError as error:
+            async with asyncio.timeout(TIMEOUT_S):
+                if question.told is None or not self._streams:
+                    response = await self._model.request(messages, settings, parameters)
+                else:
+                    response = await self._streamed(messages, settings, parameters, question.told)
+        except TimeoutError as error:
+            raise ModelUnavailable(f"{self._name} came to no end in {TIMEOUT_S:g} s.") from error
+        except (ModelAPIError, bounded.AnswerTooLong, *_UNREADABLE) as error:
             raise _told(error, self._name) from error
-        except (UnexpectedModelBehavior, ValidationError, json.JSONDecodeError, httpx.HTTPError) as error:
-            raise ModelUnavailable(
-                f"{self._name} answered what is not its protocol: {_first(error)}"
-            ) from error
-        return Reply(_parts(response), self._use(question, response))
+        return Reply(told_apart(_parts(response), question.messages), self._use(question, response))
 
     async def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -112,14 +115,15 @@ class VendorModel:
     ) -> ModelResponse:
         """A server that cannot stream is asked again as a whole, and from then on at once so."""
         said = False
+        pieces = Pieces(told)
         try:
             async with cast("Any", self._model.request_stream(messages, settings, parameters)) as stream:
                 async for event in stream:
                     said = True
                     if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
-                        told(event.part.content)
+                        pieces.add(event.part.content)
                     elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
-                        told(event.delta.content_delta)
+                        pieces.add(event.delta.content_delta)
                 response = cast("ModelResponse", stream.get())
         except (ModelHTTPError, NotImplementedError, UnexpectedModelBehavior) as error:
             if (isinstance(error, ModelHTTPError) and error.status_code not in _CANNOT_STREAM) or said:
@@ -159,27 +163,29 @@ def _make(
     """The model, and what closes its connections. No client tries a request again by itself."""
     match kind:
         case "anthropic":
-            from anthropic import AsyncAnthropic
+            from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
             from pydantic_ai.models.anthropic import AnthropicModel
             from pydantic_ai.providers.anthropic import AnthropicProvider
 
-            anthropic = AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0)
+            client = DefaultAsyncHttpxClient(event_hooks=bounded.HOOKS)
+            anthropic = AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0, http_client=client)
             return AnthropicModel(id, provider=AnthropicProvider(anthropic_client=anthropic)), anthropic.close
         case "google":
             from httpx2 import AsyncClient, Timeout
             from pydantic_ai.models.google import GoogleModel
             from pydantic_ai.providers.google import GoogleProvider
 
-            http = AsyncClient(timeout=Timeout(TIMEOUT_S, connect=10.0))
+            http = AsyncClient(timeout=Timeout(TIMEOUT_S, connect=10.0), event_hooks=bounded.HOOKS)
             google = GoogleProvider(api_key=key, base_url=base_url, http_client=http)
             return GoogleModel(id, provider=google), http.aclose
         case _:
-            from openai import AsyncOpenAI
+            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
             from pydantic_ai.providers.openai import OpenAIProvider
 
             from ksl.agent.chat_model import ChatModel
 
-            openai = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0)
+            client = DefaultAsyncHttpxClient(event_hooks=bounded.HOOKS)
+            openai = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, http_client=client)
             return ChatModel(id, provider=OpenAIProvider(openai_client=openai)), openai.close
 
 
@@ -224,7 +230,9 @@ def _definition(tool: ToolSpec, kind: Any = "function") -> ToolDefinition:
 
 def _parts(response: ModelResponse) -> list[Json]:
     (dumped,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
-    return [{key: value for key, value in part.items() if value is not None} for part in dumped["parts"]]
+    return [
+        {key: mended(value) for key, value in part.items() if value is not None} for part in dumped["parts"]
+    ]
 
 
 def _price(response: ModelResponse, kind: str, id: str) -> float | None:
@@ -236,7 +244,15 @@ def _price(response: ModelResponse, kind: str, id: str) -> float | None:
         return None
 
 
-def _told(error: ModelAPIError, name: str) -> Exception:
+def _told(error: Exception, name: str) -> Exception:
+    if bounded.is_too_long(error):
+        size = bounded.ANSWER_BYTES_MAX // 1024**2
+        return PayloadTooLarge(
+            f"{name} sent more than {size} MiB for one answer, and was cut off. It is not asked again: it would come "
+            "to no end once more, and may be paid by what it says. Look at what the server does with the request."
+        )
+    if not isinstance(error, ModelAPIError):
+        return ModelUnavailable(f"{name} answered what is not its protocol: {_first(error)}")
     said = f"{name}: {_first(error)}"
     status = error.status_code if isinstance(error, ModelHTTPError) else None
     if status is not None and status not in _TRY_AGAIN and status < 500:
