@@ -341,6 +341,7 @@ class HookShape(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     url: str | None
+    why_no_url: str | None = Field(description="Set where the key of the hook's link is gone")
     link: LinkShape
 
 

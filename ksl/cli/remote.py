@@ -221,7 +221,9 @@ class RemoteClient:
             waiting: list[Json] = (await self.hooks())["hooks"]
         except Unauthorised:
             waiting = []
-        run_id = next((hook["run_id"] for hook in waiting if hook["url"].endswith(f"/hooks/{token}")), None)
+        run_id = next(
+            (each["run_id"] for each in waiting if (each["url"] or "").endswith(f"/hooks/{token}")), None
+        )
         headers = {"Content-Type": "application/json"}
         answer = await self._json("POST", f"/hooks/{_part(token)}{action}", headers=headers, content=body)
         return answer | ({"run_id": run_id} if run_id else {})

@@ -102,7 +102,9 @@ class StoredReader:
         base = server.public_url or f"http://{server.host}:{server.port}"
         keys = TokenKeys.open(self.settings.data_folder / "hook-keys")
 
-        def url_of(hook: HookRow) -> str:
+        def url_of(hook: HookRow) -> str | None:
+            if hook.key_id not in keys:
+                return None
             return f"{base}/hooks/{keys.token(hook.run_id, hook.step, key_id=hook.key_id)}"
 
         return await hooks_json(store, url_of, run_id=run_id)

@@ -16,6 +16,7 @@ from ksl.define.codec import Codec
 from ksl.engine import delivering, failures, mismatch, moments
 from ksl.engine.halt import Halt
 from ksl.engine.hooks import HookState
+from ksl.engine.tokens import LOST
 from ksl.errors import ReplayMismatch, TooManySteps
 from ksl.records import Meta
 
@@ -131,7 +132,8 @@ def hook(run: Run, step: str, spec: HookSpec) -> tuple[str, str]:
         meta=Meta(after=run.position),
     )
     state.created(event, workflow=run.workflow.slug, key_id=run.host.tokens.newest)
-    token = run.host.tokens.token(run.run_id, step, key_id=state.row.key_id)
+    tokens, key_id = run.host.tokens, state.row.key_id
+    token = tokens.token(run.run_id, step, key_id=key_id) if key_id in tokens else LOST
     run.hooks[step] = state
     fresh = event.seq > run.loaded_seq
     # The deadline is set again in a later attempt: it went with the run's end, or came in between.

@@ -68,6 +68,8 @@ class HookState:
 
     def created(self, event: Event, *, workflow: str, key_id: str) -> None:
         self.row = hook_row(event, workflow=workflow, tokens=self._run.host.tokens, key_id=key_id)
+        if self.row.key_id not in self._run.host.tokens and self.step in self._run.hook_hashes:
+            self.row = replace(self.row, token_hash=self._run.hook_hashes[self.step])
         run_id = self._run.run_id
         if self.row.expires_at_ms is not None:
             self.timer = TimerRow(self.row.expires_at_ms, run_id, self.step, "hook", boot=self._run.host.boot)
@@ -126,13 +128,21 @@ class HookState:
             waiter.set_exception(hook_failure(event))
 
 
+def key_of(event: Event, *, otherwise: str) -> str:
+    """Which key the token of a `hook_created` is derived from."""
+    data: dict[str, Any] = json.loads(event.data or b"{}")
+    return data.get("key", otherwise)
+
+
 def hook_row(event: Event, *, workflow: str, tokens: TokenKeys, key_id: str) -> HookRow:
     """The row that follows from a `hook_created`. `key_id` for one that does not name its key."""
     data: dict[str, Any] = json.loads(event.data or b"{}")
-    step, key = event.step or "", data.get("key", key_id)
+    step, key = event.step or "", key_of(event, otherwise=key_id)
     expires = data.get("expires_at")
     return HookRow(
-        token_hash=token_hash(tokens.token(event.run_id, step, key_id=key)),
+        token_hash=token_hash(tokens.token(event.run_id, step, key_id=key))
+        if key in tokens
+        else f"no key: {event.run_id} {step}".encode(),  # not as long as a hash, so no token has it
         run_id=event.run_id,
         step=step,
         workflow=workflow,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ksl.engine.history import read_history
+from ksl.engine.hooks import key_of
 from ksl.engine.replay import catch_up
 from ksl.errors import DamagedEvent, UnknownRun, WorkflowGone
 from ksl.records import FINISHED, RunStatus
@@ -69,6 +70,10 @@ class Loading:
             raise error
         row = replace(row, seq=events[-1].seq)
         run = engine.make(row, events[0].data or b"null", read_history(events))
+        made = (event for event in events if event.type == "hook_created")
+        if any(key_of(event, otherwise=engine.tokens.newest) not in engine.tokens for event in made):
+            hooks = await engine.store.hooks(run_id=run_id, only_open=False)
+            run.hook_hashes = {hook.step: hook.token_hash for hook in hooks}
         if row.status in FINISHED or row.status is RunStatus.HELD:
             return run
         if (broken := engine.project.broken.get(row.workflow)) is not None:

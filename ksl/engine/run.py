@@ -49,9 +49,9 @@ class Run:
     __slots__ = (
         "_begun", "_random", "active", "asked", "attempt_was_read", "attempts", "backoffs", "barrier",
         "blocked", "body", "cancel_requested", "caught_up", "change", "cursor", "evicting", "fired_timer",
-        "halted", "has_slot", "history", "hooks", "host", "in_line", "input", "loaded_seq", "log", "loop",
-        "made", "main", "now_ms", "paused", "position", "replaying", "ripe", "row", "run_id", "run_timer",
-        "scope", "seq", "sleeps", "steps_asked", "stored_seq", "tables", "timed_out", "timers", "waiting",
+        "halted", "has_slot", "history", "hook_hashes", "hooks", "host", "in_line", "input", "loaded_seq",
+        "log", "loop", "made", "main", "now_ms", "paused", "position", "replaying", "ripe", "row", "run_id",
+        "run_timer", "scope", "seq", "sleeps", "steps_asked", "stored_seq", "tables", "timed_out", "timers", "waiting",
         "wanted", "workflow",
     )  # fmt: skip
 
@@ -90,6 +90,7 @@ class Run:
         self.made: dict[str, Call] = {}  # calls that nothing has waited for
         self.asked: dict[str, Call] = {}
         self.hooks: dict[str, HookState] = {}
+        self.hook_hashes: dict[str, bytes] = {}  # by step, as stored, where a key of theirs is gone
         self.attempts = history.attempts
         self.backoffs: dict[str, TimerRow] = {}
         self.timers: dict[str, tuple[RunTimer, TimerRow]] = {}

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from ksl.errors import StoreUnopenable
 
+# What the body has in the place of a token whose key is gone: a mask, which fits the token that was recorded.
+LOST = "[redacted:hook-token]"
+
 
 class TokenKeys:
     """The keys of a data folder, newest last; new hooks take the newest."""
@@ -45,16 +48,19 @@ class TokenKeys:
         except (OSError, ValueError, KeyError) as error:
             raise StoreUnopenable(
                 f"the key file of hook links, {path}, cannot be used: {error}. Without it the links of waiting "
-                "hooks cannot be made; restore it from a backup, or move it away and let ksl make a new one "
-                "(links that are out then stop working)."
+                "hooks cannot be shown; restore it from a backup, or move it away and let ksl make a new one "
+                "(links that are out still work, but are not shown again)."
             ) from error
 
     @classmethod
     def for_tests(cls) -> TokenKeys:
         return cls({"test": b"\0" * 32})
 
+    def __contains__(self, key_id: str) -> bool:
+        return key_id in self._keys
+
     def token(self, run_id: str, step: str, *, key_id: str | None = None) -> str:
-        """43 characters that carry 256 bits."""
+        """43 characters that carry 256 bits. Errors: KeyError for a key that is not `in` these."""
         key = self._keys[key_id or self.newest]
         digest = hmac.digest(key, f"hook\0{run_id}\0{step}".encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -462,9 +462,12 @@ class Runtime:
     async def hook(self, token: str) -> HookRow:
         return await self._answering.hook(token)
 
-    def hook_url(self, hook: HookRow) -> str:
-        """The link of a hook, derived again; for authenticated users."""
-        return self.engine.hook_url(self.engine.tokens.token(hook.run_id, hook.step, key_id=hook.key_id))
+    def hook_url(self, hook: HookRow) -> str | None:
+        """The link of a hook, derived again; for authenticated users. None where its key is gone."""
+        tokens = self.engine.tokens
+        if hook.key_id not in tokens:
+            return None
+        return self.engine.hook_url(tokens.token(hook.run_id, hook.step, key_id=hook.key_id))
 
     async def settled(self, run_id: str, *, timeout_s: float | None, waits: bool = False) -> RunRow:
         """The run when it ended (`waits`: or waits for a hook, or is held), or as it stands at the timeout."""

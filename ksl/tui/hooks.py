@@ -230,8 +230,8 @@ class HooksScreen(Framed):
         self.action_back()
 
     def action_copy(self) -> None:
-        if self.shown is not None:
-            self.copy(str(self.shown["url"] or ""))
+        if self.shown is not None and self._has_link(self.shown):
+            self.copy(self.shown["url"])
 
     def action_copy_run(self) -> None:
         if self.shown is not None:
@@ -246,8 +246,13 @@ class HooksScreen(Framed):
             self.ksl.push_screen(View("Details", self.shown["details"]))
 
     def action_browse(self) -> None:
-        if self.shown is not None and self.shown["url"]:
+        if self.shown is not None and self._has_link(self.shown):
             self.ksl.open_url(self.shown["url"])
+
+    def _has_link(self, hook: Json) -> bool:
+        if hook["url"] is None:
+            self.say(hook["why_no_url"], wrong=True)
+        return hook["url"] is not None
 
 
 def _key(hook: Json) -> str:

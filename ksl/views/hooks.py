@@ -11,9 +11,15 @@ from ksl.views.links import LISTED, link_json
 from ksl.views.times import rfc3339, rfc3339_or_none
 from ksl.views.values import JsonObject, is_object, value_of
 
+_NO_KEY = (
+    "The key {}, from which its link was made, is not in the file hook-keys of the data folder. Whoever has the link "
+    "can use it; to see it again, put that file back from a backup. Here and with `ksl hooks resume` it can be "
+    "answered without."
+)
+
 
 async def hooks_json(
-    store: Store, url_of: Callable[[HookRow], str], *, run_id: str | None = None
+    store: Store, url_of: Callable[[HookRow], str | None], *, run_id: str | None = None
 ) -> JsonObject:
     """`{"hooks": [...]}`: those that take an answer, oldest first, each with how its `link` was used."""
     rows = await store.hooks(run_id=run_id, only_open=True)
@@ -28,6 +34,7 @@ async def hooks_json(
 
 
 def hook_json(row: HookRow, url: str | None) -> JsonObject:
+    """`url` None: it has been answered, or the key of its link is gone."""
     return {
         "run_id": row.run_id,
         "step": row.step,
@@ -39,6 +46,7 @@ def hook_json(row: HookRow, url: str | None) -> JsonObject:
         "created_at": rfc3339(row.created_at_ms),
         "expires_at": rfc3339_or_none(row.expires_at_ms),
         "url": url,
+        "why_no_url": _NO_KEY.format(row.key_id) if url is None and row.status == "open" else None,
     }
 
 
