@@ -16,17 +16,19 @@ _WAITS = ("sleep", "hook")
 
 
 class Bar(NamedTuple):
-    """`works`: not a wait, nor the time between two attempts. One that is open reaches until now."""
+    """`works`: not a wait, nor the time between two attempts. One that is open reaches until now. `around` is one of
+    a step with others inside, which say when it works and when it waits."""
 
     start_ms: int
     end_ms: int
     status: str
     works: bool
     open: bool
+    around: bool = False
 
     @property
     def stretch(self) -> Stretch:
-        return Stretch(self.start_ms, self.end_ms, self.works)
+        return Stretch(self.start_ms, self.end_ms, self.works and not self.around)
 
 
 class Track(NamedTuple):
@@ -44,10 +46,18 @@ def tracks(steps: Iterable[JsonObject], spans: Iterable[JsonObject], *, now_ms: 
     for span in spans:
         if span["kind"] == "attempt":
             attempts.setdefault(span["parent"], []).append(span)
+    begun = [step for step in steps if step["started_at"]]
+    outer = {path for step in begun for path in _paths(step)[:-1]}
     return [
-        Track(step["id"], step["status"], tuple(_bars(step, attempts.get(step["id"], []), now_ms)))
-        for step in steps
-        if step["started_at"]
+        Track(
+            step["id"],
+            step["status"],
+            tuple(
+                bar._replace(around=step["id"] in outer)
+                for bar in _bars(step, attempts.get(step["id"], []), now_ms)
+            ),
+        )
+        for step in begun
     ]
 
 

@@ -108,3 +108,16 @@ def test_a_step_that_has_not_begun_is_not_left_out_as_an_earlier_one() -> None:
     told = timeline_json([step("a#0", 0, 1), step("b#0", 1, None) | {"started_at": None}], [], now_ms=9)
     assert [row["step"] for row in told["rows"]] == ["a#0"]
     assert told["earlier"] == 0
+
+
+def test_a_wait_inside_a_step_is_drawn_short_also_below_the_bar_of_that_step() -> None:
+    day = 86_400_000
+    steps = [
+        step("b#0/a#0", 0, 1000),
+        step("b#0/hook#0", 1000, 1000 + day, "hook"),
+        step("b#0/c#0", 1000 + day, 2000 + day),
+    ]
+    told = timeline_json([*steps, step("b#0", 0, 2000 + day, "workflow")], [], now_ms=0)
+    assert [gap["ms"] for gap in told["gaps"]] == [day]
+    assert told["rows"][0]["step"] == "b#0"
+    assert places(told)[0] == [(0, 1, "succeeded")]
