@@ -21,6 +21,7 @@ Send = Callable[[bytes], Awaitable[None]]
 WHOLE = AGENT.replace("memory=False", "memory=False, stream=False")
 STREAM = b"content-type: text/event-stream"
 JSON = b"content-type: application/json"
+ODD_ANSWERS: list[Any] = [{"choices": []}, {"choices": [{}]}, [], None, "not now"]
 
 
 async def test_calls_of_one_id_are_told_apart_in_a_turn_and_between_turns(world: World) -> None:
@@ -60,7 +61,7 @@ async def test_a_character_in_two_halves_is_one_again(world: World, agent: str) 
     told.encode()
 
 
-@pytest.mark.parametrize("answer", [{"choices": []}, {"choices": [{}]}, [], None, "not now"])
+@pytest.mark.parametrize("answer", ODD_ANSWERS)
 async def test_an_answer_that_lacks_what_it_should_have_is_asked_for_again(world: World, answer: Any) -> None:
     whole = {"id": "x", "object": "chat.completion", "created": 1, "model": "m"}
     body = json.dumps({**whole, **answer} if isinstance(answer, dict) else answer).encode()
