@@ -82,7 +82,7 @@ class Mending:
         row = await self._commits.row(run_id)
         engine = self._engine
         if row.workflow not in engine.project.tables:
-            raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+            raise UnknownWorkflow(unknown(row.workflow, engine.project.defined))
         engine.project.raise_if_rule_broken(row.workflow)
         if row.status is RunStatus.FAILED:
             last = (await engine.store.events(run_id, after=await engine.store.newest_seq(run_id) - 1))[0]
@@ -118,7 +118,7 @@ class Mending:
         if row.status is not RunStatus.HELD:
             raise WrongState(f"run {run_id} is {row.status.value}; only a held run can be released.")
         if row.workflow not in engine.project.tables:
-            raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+            raise UnknownWorkflow(unknown(row.workflow, engine.project.defined))
         engine.project.raise_if_rule_broken(row.workflow)
         data = msgspec.json.encode({"accept_drift": True} if accept_drift else {})
         if not lies_still:
@@ -194,7 +194,7 @@ class Mending:
         row = await self._commits.row(run_id)
         workflow = engine.project.workflows.get(row.workflow)
         if workflow is None:
-            raise UnknownWorkflow(unknown(row.workflow, list(engine.project.workflows)))
+            raise UnknownWorkflow(unknown(row.workflow, engine.project.defined))
         engine.project.raise_if_rule_broken(row.workflow)
         data: bytes | None = None
         if input is not None:

@@ -126,7 +126,7 @@ class Starting:
             raise ShuttingDown("the server is stopping and takes no new runs. Try again when it is back.")
         workflow = self._engine.project.workflows.get(slug)
         if workflow is None:
-            raise UnknownWorkflow(unknown(slug, list(self._engine.project.workflows)))
+            raise UnknownWorkflow(unknown(slug, self._engine.project.defined))
         self._engine.project.raise_if_rule_broken(slug)
         self._commits.check_size(input, what=f"the input of workflow {slug}")
         check(input, what=f"the input of workflow {slug}")

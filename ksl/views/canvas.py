@@ -36,7 +36,7 @@ def canvas_json(project: Project, slug: str, *, expand: bool = False) -> JsonObj
     Errors:  UnknownWorkflow.
     """
     if slug not in project.workflows:
-        raise unknown_workflow(slug, list(project.workflows))
+        raise unknown_workflow(slug, project.defined)
     canvas = canvas_of(project, slug)
     shown = as_json(canvas, project.folder)
     if expand:

@@ -22,7 +22,7 @@ def workflow_json(project: Project, slug: str) -> JsonObject:
     """UnknownWorkflow names the slugs that look alike."""
     workflow = project.workflows.get(slug)
     if workflow is None:
-        raise unknown_workflow(slug, list(project.workflows))
+        raise unknown_workflow(slug, project.defined)
     return {
         **_summary(workflow),
         "input_schema": workflow.input_schema(),
@@ -33,7 +33,7 @@ def workflow_json(project: Project, slug: str) -> JsonObject:
 def source_text(project: Project, slug: str) -> str:
     """Of the file that the workflow is defined in, as it was loaded. UnknownWorkflow for one that has no canvas."""
     if slug not in project.tables:
-        raise unknown_workflow(slug, list(project.workflows))
+        raise unknown_workflow(slug, project.defined)
     return project.tables[slug].source.text
 
 

@@ -80,5 +80,5 @@ async def _shown(request: Request, where: RunFilter | None, q: str, cursor: str 
         "cursor": cursor,
         "tabs": TABS,
         "keys": KEYS,
-        "workflows": sorted(runtime.project.workflows),
+        "workflows": runtime.project.defined,
     }

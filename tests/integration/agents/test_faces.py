@@ -111,6 +111,22 @@ async def test_what_is_not_there_is_said(http: httpx.AsyncClient) -> None:
     assert (await http.post("/agents/support/prompt", json={})).status_code == 422
 
 
+async def test_the_workflows_that_prompt_agents_are_named_in_no_list_of_workflows(
+    http: httpx.AsyncClient,
+) -> None:
+    for method, path in (
+        ("GET", "/workflows/none"),
+        ("POST", "/workflows/none"),
+        ("GET", "/workflows/none/canvas"),
+    ):
+        answer = await http.request(method, path, json=None)
+        assert (answer.status_code, answer.json()["code"]) == (404, "KSL400"), path
+        assert "agent:" not in answer.json()["detail"], path
+    for path in ("/workflows", "/ui/runs"):
+        answer = await http.get(path)
+        assert (answer.status_code, "agent:" in answer.text) == (200, False), path
+
+
 async def test_a_key_repeated_prompts_once(http: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "k"}
     answers = [
