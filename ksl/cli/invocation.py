@@ -66,6 +66,20 @@ class Command(click.Command):
         return with_shared(super().get_params(ctx))
 
 
+class LocalCommand(Command):
+    """One that works on this machine alone. A server that is named for it is a mistake, and would go unnoticed."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [each for each in super().get_params(ctx) if each.name != "url"]
+
+    def invoke(self, ctx: click.Context) -> object:
+        if ctx.ensure_object(Invocation).url:
+            raise click.UsageError(
+                f"--url: `{ctx.command_path}` asks no server; it works on this machine.", ctx
+            )
+        return super().invoke(ctx)
+
+
 def with_shared(params: list[click.Parameter]) -> list[click.Parameter]:
     """click puts --help last, and it stays there."""
     return [*params[:-1], *SHARED, *params[-1:]]

@@ -10,13 +10,13 @@ from ksl.cli.apart.tasks import build
 from ksl.cli.app import narrate
 from ksl.cli.arguments import DURATION
 from ksl.cli.building import Built, emit
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.project import discovered, settings_of
 
 FORMATS = ("text", "json", "github", "sarif")
 
 
-@click.command(cls=Command, name="build")
+@click.command(cls=LocalCommand, name="build")
 @click.option("--runs", is_flag=True, help="Also say which unfinished runs still fit the code.")
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option(

@@ -11,7 +11,7 @@ import click
 
 from ksl.cli.app import narrate
 from ksl.cli.arguments import DURATION
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.project import settings_of
 from ksl.define.duration import format_duration
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ksl.build.config import Settings
 
 
-@click.command(cls=Command, name="dev")
+@click.command(cls=LocalCommand, name="dev")
 @click.option("--host", metavar="H", help="Listen here.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="0 takes any free port.")
 @click.option(

@@ -9,11 +9,11 @@ import click
 
 from ksl.cli import exits
 from ksl.cli.checks import Finding
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.output import emit_json, printable
 
 
-@click.command(cls=Command, name="doctor")
+@click.command(cls=LocalCommand, name="doctor")
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation) -> None:

@@ -7,13 +7,13 @@ import re
 import click
 
 from ksl.cli.explained import page_of
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.output import emit_json, emit_text
 
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]*)\)")
 
 
-@click.command(cls=Command, name="explain")
+@click.command(cls=LocalCommand, name="explain")
 @click.argument("code")
 @pass_invocation
 def command(invocation: Invocation, code: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ksl.cli.app import narrate
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.output import emit_json
 from ksl.errors import BadRequest, FolderExists
 
@@ -72,7 +72,7 @@ __pycache__/
 }
 
 
-@click.command(cls=Command, name="init")
+@click.command(cls=LocalCommand, name="init")
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @pass_invocation
 def command(invocation: Invocation, directory: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ksl.cli.app import narrate
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.output import Json, emit_document
 from ksl.cli.project import settings_of
 from ksl.errors import BadBackup, KslError, StoreUnopenable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ksl.build.config import Settings
 
 
-@click.command(cls=Command, name="restore")
+@click.command(cls=LocalCommand, name="restore")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
     "--force", is_flag=True, help="Although single events in it are damaged; their runs will be held."

@@ -18,7 +18,7 @@ from ksl.cli.app import narrate
 from ksl.cli.arguments import DURATION
 from ksl.cli.checks.folder import CLOCK_SLACK_S, clock_behind_s
 from ksl.cli.connect import FOLDER_WAIT_S, LOOK_AGAIN_S
-from ksl.cli.invocation import Command, Invocation, pass_invocation
+from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
 from ksl.cli.project import count, discovered, settings_of
 from ksl.cli.redaction import REDACTOR
 from ksl.cli.serving_token import adopt_token, refuse_open_door
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ksl.runtime import Runtime
 
 
-@click.command(cls=Command, name="serve")
+@click.command(cls=LocalCommand, name="serve")
 @click.option("--host", metavar="H", help="Listen here. Beyond this machine only with a token of your own.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="0 takes any free port.")
 @click.option("--durability", type=click.Choice(["full", "process"]), help="What a commit survives.")
