@@ -40,7 +40,7 @@ from ksl.api.ui import system as ui_system
 from ksl.api.ui import triggers as ui_triggers
 from ksl.api.ui import workflows as ui_workflows
 from ksl.api.ui.logins import Logins
-from ksl.api.ui.pages import login_page
+from ksl.api.ui.pages import error_page, login_page
 from ksl.errors import KslError
 
 if TYPE_CHECKING:
@@ -101,5 +101,6 @@ def create_app(runtime: Runtime, *, port: int | None = None) -> FastAPI:
         port=port or settings.server.port,
         logins=logins,
         login_page=login_page,
+        error_page=error_page,
     )
     return app

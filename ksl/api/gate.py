@@ -12,7 +12,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +25,13 @@ from ksl.errors import BadRequest, HostRefused, KslError, OriginRefused, Unautho
 
 HEAD_MAX = 16 << 10  # bytes of address and headers together
 _LONG_HEAD = f"The address and the headers are longer than {HEAD_MAX >> 10} KiB together. Nothing was done."
+
+_WHERE = "The token is in the file `token` of the server's data folder (.ksl/token)."
+_NO_TOKEN = f"This address needs the header `Authorization: Bearer TOKEN`, and it was not sent. {_WHERE}"
+_WRONG_TOKEN = (
+    "The header `Authorization` was sent, but not as `Bearer TOKEN` with the token of this server. "
+    f"{_WHERE} Where KSL_TOKEN is set, commands send that."
+)
 
 _OUR_MISTAKE = "The server made a mistake while answering. Its log says more; nothing else is known here."
 
@@ -70,9 +77,11 @@ class Gate:
         port: int,
         logins: Logins,
         login_page: Callable[[Scope], Response | None],
+        error_page: Callable[[Scope, KslError, int], Awaitable[Response | None]],
     ) -> None:
         """`port` is used only where a connection does not say which one it came in by. `login_page` is what a
-        browser is shown in place of a console page that it may not see; None for what is no browser."""
+        browser is shown in place of a console page that it may not see, `error_page` what it is told of an error
+        there; None for what is no browser."""
         self._app = app
         # Digests have equal lengths, so the comparison takes the same time for every wrong token.
         self._token = _digest(token.encode())
@@ -81,6 +90,7 @@ class Gate:
         self._port = port
         self._logins = logins
         self._login_page = login_page
+        self._error_page = error_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -93,7 +103,11 @@ class Gate:
         guarded = _Guarded(send)
         if _head_size(scope) > HEAD_MAX:
             # uvicorn's own limit holds only for heads that arrive in pieces
-            await problem(BadRequest(_LONG_HEAD), status=431)(scope, receive, guarded)
+            error = BadRequest(_LONG_HEAD)
+            # A page is for who asked for this server: under another name it is another site's.
+            is_ours = not isinstance(self._refusal(scope), HostRefused | OriginRefused)
+            page = await self._error_page(scope, error, 431) if is_ours else None
+            await (page or problem(error, status=431))(scope, receive, guarded)
             return
         if refused := self._refusal(scope):
             page = self._login_page(scope) if isinstance(refused, Unauthorised) else None
@@ -105,7 +119,8 @@ class Gate:
                 return  # the client went away in mid-body
             case Refusal(error=error, status=status):
                 # What is left of the body is not read, so the connection cannot be used again.
-                answer = problem(error, status=status, headers={"Connection": "close"})
+                answer = await self._error_page(scope, error, status) or problem(error, status=status)
+                answer.headers["Connection"] = "close"
                 await answer(scope, receive, guarded)
             case _:
                 await self._answer(scope, body, guarded)
@@ -137,10 +152,7 @@ class Gate:
                 "Nothing was done."
             )
         if not (_is_public(method, path) or self._has_token(scope) or self._has_session(scope, path)):
-            return Unauthorised(
-                "This address needs the header `Authorization: Bearer TOKEN`. "
-                "The token is in the file `token` of the server's data folder (.ksl/token)."
-            )
+            return Unauthorised(_WRONG_TOKEN if _values(scope, b"authorization") else _NO_TOKEN)
         return None
 
     def _is_own_page(self, scope: Scope, path: str, port: int) -> bool:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ksl import errors
+from ksl.api.ui.pages import error_page
 from ksl.errors import KslError
 from ksl.views.values import JsonObject, encode
 
@@ -99,6 +100,10 @@ async def http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         wrong = errors.BadRequest(f"{request.method} is not a method of this address. Nothing was done.")
+        page = await error_page(request.scope, wrong, 405)
+        if page is not None:
+            page.headers.update(error.headers or {})
+            return page
         return problem(wrong, status=405, headers=error.headers)
     if error.status_code == 404:
         return problem(errors.NotFound("Nothing is at this address. /openapi.json lists what there is."))

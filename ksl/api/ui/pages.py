@@ -88,6 +88,14 @@ def login_page(scope: Scope, *, status: int = 401, notice: str = "") -> Response
     return login_form(root_of(path), wanted + (f"?{query}" if query else ""), status=status, notice=notice)
 
 
+async def error_page(scope: Scope, error: KslError, status: int) -> Response | None:
+    """Of an error that no page of the console has a part in. None for who asks for something else than a page."""
+    accept = b"".join(value for key, value in scope["headers"] if key == b"accept")
+    if not scope["path"].startswith(PREFIX) or b"text/html" not in accept:
+        return None
+    return await refused(Request(scope), error, status)
+
+
 def login_form(root: str, wanted: str, *, status: int, notice: str = "") -> Response:
     template = _templates().get_template("login.html.jinja")
     html = template.render(root=root, wanted=wanted, notice=notice, version=assets_version())

@@ -202,7 +202,30 @@ async def test_a_form_larger_than_the_limit_is_refused_unread(served: Served, vi
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     for path in ("workflows/nothing", "login"):
         page = await visitor.client.post(f"/ui/{path}", content="a=" + "x" * (10 << 20), headers=headers)
-        assert (page.status_code, page.json()["code"]) == (413, "KSL603")
+        assert (page.status_code, page.headers["connection"]) == (413, "close")
+        assert ("text/html" in page.headers["content-type"], "limits.body" in text_in(page)) == (True, True)
+        headers_of_program = headers | {"Accept": "application/json"}
+        problem = await visitor.client.post(
+            f"/ui/{path}", content="a=" + "x" * (10 << 20), headers=headers_of_program
+        )
+        assert (problem.status_code, problem.json()["code"]) == (413, "KSL603")
+
+
+async def test_a_browser_is_told_by_a_page_what_no_page_of_the_console_takes(
+    served: Served, visitor: Visitor
+) -> None:
+    for client, told in ((visitor.client, "Nothing was changed"), (served.stranger, "Log in")):
+        long = await client.get("/ui/runs?q=" + "x" * 40_000, headers=BROWSER)
+        assert (long.status_code, told in text_in(long), "16 KiB" in text_in(long)) == (431, True, True)
+    wrong = await visitor.client.post("/ui/system", content="", headers=BROWSER)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert "POST is not a method of this address" in text_in(wrong)
+    for answer in (
+        await served.stranger.get("/ui/runs?q=" + "x" * 40_000),
+        await served.stranger.get("/runs?q=" + "x" * 40_000, headers=BROWSER),
+        await served.stranger.get("/ui/runs?q=" + "x" * 40_000, headers=BROWSER | {"Host": "evil.example"}),
+    ):
+        assert (answer.status_code, answer.headers["content-type"]) == (431, "application/problem+json")
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,16 @@ async def test_a_workflow_named_like_an_open_address_is_not_open(served: Served)
     assert (await served.client.post("/workflows/health")).status_code == 202
 
 
+async def test_a_wrong_token_is_told_from_a_missing_one_without_its_value(served: Served) -> None:
+    missing = await served.stranger.get("/runs")
+    assert "was not sent" in missing.json()["detail"]
+    for header in ("Bearer guess", "Basic guess", "guess"):
+        wrong = await served.stranger.get("/runs", headers={"Authorization": header})
+        assert (wrong.status_code, wrong.json()["code"]) == (401, "KSL600")
+        assert "not as `Bearer TOKEN` with the token of this server" in wrong.json()["detail"]
+        assert "guess" not in wrong.text
+
+
 async def test_an_unknown_address_is_a_404_problem_and_a_wrong_method_a_405(served: Served) -> None:
     unknown = await served.client.get("/nowhere")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "KSL605")

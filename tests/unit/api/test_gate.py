@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ksl.api.addresses import Addresses
 from ksl.api.gate import Gate, shown
 from ksl.api.ui.logins import Logins
+from ksl.errors import KslError
 
 TOKEN = "s3cret-token"
 LOGINS = Logins(TOKEN)
@@ -41,7 +42,12 @@ def gate_before(app: ASGIApp, addresses: Addresses) -> Gate:
         port=7420,
         logins=LOGINS,
         login_page=lambda _: None,
+        error_page=no_page,
     )
+
+
+async def no_page(scope: Scope, error: KslError, status: int) -> None:
+    return None
 
 
 @pytest.fixture
