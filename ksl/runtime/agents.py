@@ -20,12 +20,12 @@ from ksl.agent.services import Opened
 from ksl.agent.telling import Telling
 from ksl.agent.tool_set import ToolError, ToolSet
 from ksl.agent.tools import tool_sets
-from ksl.agent.transcript import answered, transcript
 from ksl.define.seam import outside
 from ksl.errors import FatalError, MissingCredential, NotAProject, SessionBusy, ToolCannotWait, UnknownSession
 from ksl.log.sessions import SessionTable
 from ksl.records import FINISHED, RunRow, RunStatus
 from ksl.records.session import PromptRow
+from ksl.runtime.conversation import said_before
 from ksl.runtime.spending import Spending
 
 if TYPE_CHECKING:
@@ -94,15 +94,9 @@ class AgentServices:
         self._raise_if_not(await self._sessions.prompts(session_id), session_id, agent)
 
     async def earlier(self, session_id: str, *, run_id: str, step: str) -> list[Json]:
-        prompts = await self._sessions.prompts(session_id)
-        place = next((row.id for row in prompts if (row.run_id, row.step) == (run_id, step)), None)
-        messages: list[Json] = []
-        for row in reversed([each for each in prompts if place is None or each.id < place]):
-            said = transcript(await self._store.events(row.run_id), row.step, summed_up=True)
-            messages = answered(said.messages) + messages
-            if not said.is_whole:
-                break
-        return messages
+        return await said_before(
+            self._store, session_id, run_id=run_id, step=step, add=self._add, now_ms=self._clock.now_ms
+        )
 
     async def check_budgets(
         self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ksl.testing import script
+from ksl.views.sessions import session_json
 
 from tests.engine_fixture import World
 
@@ -365,3 +366,58 @@ async def test_a_release_of_a_run_that_somebody_paused_grants_no_budget(world: W
     await world.runtime.release(run_id, by="ada")
 
     assert (await world.finish(run_id)).error["type"] == "BudgetExceeded"
+
+
+async def test_a_fork_hears_what_its_origin_heard_and_what_it_says_itself(either: World) -> None:
+    world = either
+    call = {"calls": [{"name": "echo", "args": {"value": "seen"}}]}
+    model = script("twice", [lambda m: call, lambda m: f"({len(m)} heard)"])
+    await world.load(
+        dedent(f"""
+            robot = Agent("robot", model={model!r}, tools=[echo], memory=False)
+
+            @workflow
+            async def w(input: None) -> Any:
+                first = await robot.prompt("One.")
+                second = await robot.prompt("Two.", session=first.session_id)
+                return [first.text, second.text, first.session_id]
+        """)
+    )
+    done = await world.run()
+    told = [3, 7]  # messages before each answer
+    assert done.output[:2] == [f"({count} heard)" for count in told]
+    session = done.output[2]
+
+    for at in ("robot#0/turn#1", "robot#0/turn#0", "robot~2#0/turn#1", "robot~2#0/echo#0", "robot~2#0"):
+        fork = await world.finish((await world.runtime.fork(done.run_id, at=at)).run_id)
+        assert fork.output == done.output, at
+    again = await world.runtime.fork(fork.run_id, at="robot~2#0/turn#1")
+    assert (await world.finish(again.run_id)).output == done.output
+
+    shown = await session_json(world.store, session)
+    of_fork = [each for each in shown["prompts"] if each["run_id"] == again.run_id]
+    assert [(each["step"], each["status"]) for each in of_fork] == [("step:robot~2#0", "completed")]
+
+
+async def test_a_session_goes_on_after_a_fork_as_that_said(either: World) -> None:
+    world = either
+    model = script("forking", [heard])
+    await world.load(
+        dedent(f"""
+            robot = Agent("robot", model={model!r}, memory=False)
+
+            @workflow
+            async def w(input: str) -> Any:
+                first = await robot.prompt("One.")
+                second = await robot.prompt(input, session=first.session_id)
+                third = await robot.prompt("Three.", session=first.session_id)
+                return third.text
+        """)
+    )
+    done = await world.run("w", "Two.")
+    assert done.output.count("Two.") > 0
+
+    fork = await world.runtime.fork(done.run_id, at="robot~2#0", input=b'"Other."')
+    forked = await world.finish(fork.run_id)
+
+    assert forked.output == done.output.replace("Two.", "Other.")
