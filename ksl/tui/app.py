@@ -122,13 +122,7 @@ class KslApp(InOrder):
     # what the frame shows
 
     def tab_label(self, place: int, name: str, *, short: bool) -> str:
-        shown = (
-            name.capitalize()
-            if not short
-            else name[:3].capitalize()
-            if name not in ("run", "runs")
-            else name.capitalize()
-        )
+        shown = TABS[name] if short else name.capitalize()
         figure = self.counts.get(name, "")
         return f"{place} {shown} {figure}".rstrip()
 

@@ -127,7 +127,7 @@ class FilterBox(Vertical):
         self.typed.refresh()
         line = self.query_one("#wrong", Line)
         line.display = bool(text)
-        line.show(safe.line(text, 300), wraps=True)
+        line.show(safe.line(text, 300))
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

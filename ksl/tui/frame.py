@@ -23,13 +23,22 @@ from ksl.tui.link import Change
 if TYPE_CHECKING:
     from ksl.tui.app import KslApp
 
-TABS = ("runs", "run", "hooks", "triggers", "workflows", "sessions", "system")
+# What each screen is called, and where there is little room.
+TABS = {
+    "runs": "Runs",
+    "run": "Run",
+    "hooks": "Hooks",
+    "triggers": "Trig",
+    "workflows": "Flows",
+    "sessions": "Sess",
+    "system": "Sys",
+}
 NARROW = 90  # below so many columns panes become tabs
 TINY = (60, 15)
 
 
 class Line(Static):
-    """One line of text that is never read as markup."""
+    """Text that is never read as markup. One of a single line is cut where there is no room for all of it."""
 
     plain: ClassVar[bool] = False  # ASCII alone, for every line of the app
 
@@ -42,36 +51,37 @@ class Line(Static):
         content = self.content
         return content.plain if isinstance(content, Text) else str(content)
 
-    def show(self, text: Text | str, *, wraps: bool = False) -> None:
+    def show(self, text: Text | str) -> None:
         shown = text if isinstance(text, Text) else Text(text)
         if self.plain:
             shown = Text(safe.plain(shown.plain), shown.style, spans=shown.spans)
-        shown.no_wrap = not wraps
-        shown.overflow = "fold" if wraps else "ellipsis"
         self.update(shown)
 
 
 class TabLine(Line):
     """Names to choose from on one line, with the chosen one lit."""
 
-    DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "TabLine { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._names: list[tuple[str, str]] = []
+        self._blank = " "
 
-    def tabs(self, names: list[tuple[str, str]], chosen: str) -> None:
-        """`names`: what each is called in actions, and what is shown of it."""
+    def tabs(self, names: list[tuple[str, str]], chosen: str, *, dense: bool = False) -> None:
+        """`names`: what each is called in actions, and what is shown of it. `dense`: one cell between two of them."""
         self._names = names
+        self._blank = "" if dense else " "
         text = Text()
         for name, shown in names:
-            text.append(f" {shown} ", "reverse bold" if name == chosen else "")
-            text.append(" ")
+            text.append(" " if dense else "")
+            text.append(f"{self._blank}{shown}{self._blank}", "reverse bold" if name == chosen else "")
+            text.append(self._blank)
         self.show(text)
 
     def places(self) -> list[tuple[str, int]]:
         """What each is called, and how many cells it takes."""
-        return [(name, len(shown) + 3) for name, shown in self._names]
+        return [(name, len(shown) + (3 if self._blank else 1)) for name, shown in self._names]
 
     def on_click(self, event: events.Click) -> None:
         x = 0
@@ -133,6 +143,8 @@ class Framed(Screen[None]):
 
     def on_resize(self) -> None:
         self.resized()
+        if self._is_composed:
+            self.tell()
 
     def resized(self) -> None:
         size = self.ksl.size
@@ -220,14 +232,19 @@ class Framed(Screen[None]):
     def tell(self) -> None:
         """The tabs, the banner and the line of state, from what the app knows."""
         app, tiny = self.ksl, self.has_class("tiny")
-        names = [
-            (name, app.tab_label(place, name, short=self.has_class("narrow")))
-            for place, name in enumerate(TABS, 1)
-        ]
-        self.query_one("#tabs", TabLine).tabs(names, self.tab)
+        self._tell_tabs()
         banner = self.query_one("#banner", Line)
-        banner.show(app.banner(), wraps=True)
+        banner.show(app.banner())
         banner.display = bool(app.banner())
         status = self.query_one("#status", Line)
         status.display = not tiny
         status.show(app.status())
+
+    def _tell_tabs(self) -> None:
+        """All of them, with as much of their names as there is room for."""
+        app, line = self.ksl, self.query_one("#tabs", TabLine)
+        for short, dense in ((False, False), (False, True), (True, True)):
+            names = [(name, app.tab_label(place, name, short=short)) for place, name in enumerate(TABS, 1)]
+            line.tabs(names, self.tab, dense=dense)
+            if sum(width for _, width in line.places()) <= app.size.width:
+                return

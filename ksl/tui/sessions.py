@@ -129,7 +129,7 @@ class SessionsScreen(Framed):
 
     def _show(self) -> None:
         width = self.ksl.size.width
-        heading = "".join(name.ljust(cells) for name, cells, least in COLUMNS if width >= least)
+        heading = "".join(name.ljust(cells) for name, cells, least in COLUMNS if width >= least).rstrip()
         self.query_one("#heading", Line).show(Text(f"   {heading}" if self.sessions else "", "bold dim"))
         lines = self.query_one(Lines)
         if self.sessions:

@@ -146,7 +146,7 @@ class WorkflowsScreen(Framed):
         line = self.query_one("#of-today", Line)
         line.display = row is not None and row.failure is None
         if row is not None and row.failure is None:
-            line.show(figures(row, self.ksl.look), wraps=True)
+            line.show(figures(row, self.ksl.look))
 
     @on(Lines.Moved, "#workflows")
     def _moved(self, event: Lines.Moved) -> None:
