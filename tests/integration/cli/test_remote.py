@@ -92,7 +92,7 @@ def test_an_invalid_input_names_the_field_and_exits_1(tiny: TinyServer):
     done = ksl("workflows", "run", "greeting", "--input", "{}")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "name: Field required" in done.stderr
-    assert "docs/errors/KSL407.md" in done.stderr
+    assert "`ksl explain KSL407` says more" in done.stderr
 
 
 def test_an_unknown_slug_is_a_usage_error(tiny: TinyServer):
