@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from typing import TextIO
 
 from ksl.cli.output import Json, printable, shortened
-from ksl.cli.words import step_of, waits_of
+from ksl.cli.words import next_attempt, step_of, waits_of
 
 SILENT_S = 1.0  # a run that ends before this gets no line at all
 PLAIN_EVERY_S = 10.0
@@ -20,10 +21,15 @@ class Progress:
         self.shown_at_s: float | None = None
         self.completed = 0
         self.newest = ""
+        self._failed: dict[str, str] = {}  # by step, the run's own as "": what its newest attempt failed with
 
     def saw(self, event: Json) -> None:
         if event["type"] in ("step_completed", "sleep_completed", "hook_resumed"):
             self.completed += 1
+        if event["type"].endswith("_retrying"):
+            data: Json = event.get("data") or {}
+            error: Json = data.get("error") or data
+            self._failed[step_of(event)] = f"{error.get('type')}: {error.get('message')}"
         if event.get("step"):
             self.newest = f"{step_of(event)} {event['type'].rpartition('_')[2]}"
 
@@ -50,13 +56,18 @@ class Progress:
 
     def _line(self, run: Json, elapsed_s: float) -> str:
         from ksl.define.duration import format_duration
+        from ksl.views.now_at import state_of
 
         waits = [step_of(item) for item in waits_of(run)]
         doing = f"on {', '.join(waits[:3])}" if waits else f"newest: {self.newest}" if self.newest else ""
+        done = f"{self.completed} step{'' if self.completed == 1 else 's'} done"
+        if soon := next_attempt(run, time.time()):
+            why = self._failed.get(step_of(run["retrying"]))
+            doing, done = f"{soon}, after {why}" if why else soon, ""  # there must be room for why
         parts = [
-            f"{run['run_id']} {run['status']}",
+            f"{run['run_id']} {state_of(run)}",
             format_duration(int(elapsed_s)),
-            f"{self.completed} step{'' if self.completed == 1 else 's'} done",
+            done,
             doing,
         ]
         return printable(", ".join(part for part in parts if part))

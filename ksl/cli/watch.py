@@ -11,7 +11,7 @@ from ksl.cli import exits
 from ksl.cli.client import ENDED, Client
 from ksl.cli.output import Json
 from ksl.cli.progress import Progress
-from ksl.cli.words import error_of, step_of, waits_of
+from ksl.cli.words import error_of, next_attempt, step_of, waits_of
 
 TICK_S = 0.5
 
@@ -101,7 +101,9 @@ def how_to_go_on(run: Json, *, carries_on: bool, open_hooks: int = 0) -> str:
         case _:
             due = _earliest(run)
             until = f" until {_moment(due)}" if due is not None else ""
-            state = f"Run {run_id} is {run['status']}{until} and stored."
+            soon = next_attempt(run, time.time())
+            standing = f"waits for {soon}" if soon else f"is {run['status']}{until}"
+            state = f"Run {run_id} {standing} and is stored."
             return (
                 f"{state} The server carries on; follow it with `ksl runs tail {run_id}`."
                 if carries_on

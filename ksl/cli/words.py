@@ -44,6 +44,20 @@ def step_of(item: Json) -> str:
     return str(item.get("step") or "").removeprefix("step:")
 
 
+def next_attempt(run: Json, now_s: float) -> str:
+    """ "attempt 2 of 3 in 12s", of a step "fetch#0: attempt 2 of 3 in 12s"; empty where the run waits for none."""
+    from ksl.views.now_at import stretch
+
+    if not (retrying := run.get("retrying")):
+        return ""
+    which = f"attempt {retrying['attempt']}" if retrying["attempt"] else "its next attempt"
+    of = f" of {retrying['attempts']}" if retrying["attempt"] and retrying["attempts"] else ""
+    left_s = _moment(retrying["next_attempt_at"]).timestamp() - now_s
+    soon = f"in {stretch(int(left_s * 1000))}" if left_s >= 1 else "now"
+    step = f"{step_of(retrying)}: " if retrying["step"] else ""
+    return f"{step}{which}{of} {soon}"
+
+
 def standing(run: Json) -> str:
     """ "Run run_1 of publish: Waiting on hook (hook#0)."."""
     told = label(run["status"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
 import io
+import time
 from typing import Any
 
 from ksl.cli.progress import Progress
@@ -41,3 +43,26 @@ def test_what_the_run_waits_for_is_named():
     waits = [{"kind": "sleep", "step": "sleep#0"}]
     Progress(stream).show({"run_id": "run_1", "status": "sleeping", "waiting_on": waits}, 3)
     assert stream.getvalue() == "run_1 sleeping, 3s, 0 steps done, on sleep#0\n"
+
+
+def test_a_run_that_is_tried_again_says_when_and_after_what():
+    due = dt.datetime.fromtimestamp(time.time() + 3600.5, dt.UTC).isoformat()
+    error = {"type": "ConnectionError", "message": "refused"}
+    for step, event, doing in (
+        (None, {"type": "run_retrying", "data": {"error": error}}, "attempt 2 of 3 in 60m"),
+        (
+            "fetch#0",
+            {"type": "step_retrying", "step": "step:fetch#0", "data": error},
+            "fetch#0: attempt 2 of 3 in 60m",
+        ),
+    ):
+        stream = io.StringIO()
+        progress = Progress(stream)
+        retrying = {"step": step, "attempt": 2, "attempts": 3, "next_attempt_at": due}
+        state = RUN | {"status": "queued", "retrying": retrying}
+        progress.show(state, 2)
+        progress.saw(event)
+        progress.show(state, 20)
+        assert stream.getvalue() == (
+            f"run_1 retrying, 2s, {doing}\nrun_1 retrying, 20s, {doing}, after ConnectionError: refused\n"
+        )

@@ -13,6 +13,7 @@ from ksl.cli.watch import Patience, how_it_ended, how_to_go_on, rests, verdict, 
 Json = dict[str, Any]
 
 NOON = "2026-11-21T12:00:00.000Z"
+PAST = "2020-01-01T00:00:00.000Z"
 NOON_S = 1795262400.0
 
 
@@ -74,6 +75,10 @@ def test_a_run_that_waits_says_for_what_and_exits_3():
         (run("held", error={"message": "the code changed"}), "held: the code changed"),
         (run("held"), "ksl runs retry run_1"),
         (run("queued"), "`ksl serve` carries on"),
+        (
+            run("queued", retrying={"step": None, "attempt": 2, "attempts": 0, "next_attempt_at": PAST}),
+            "waits for attempt 2 now and is stored",
+        ),
     ],
 )
 def test_a_run_that_is_not_over_comes_with_the_command_that_takes_it_further(state: Json, says: str):
