@@ -51,7 +51,7 @@ def emit_table(
         return
     table = [list(headings), *([printable(REDACTOR.text(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
-    edge = shutil.get_terminal_size((120, 24)).columns
+    edge = terminal_width()
     for row in table:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         if wraps:
@@ -66,6 +66,11 @@ def _wrapped(line: str, edge: int, *, indent: int) -> str:
         return line
     margin = " " * indent
     return textwrap.fill(line[indent:], edge, initial_indent=line[:indent], subsequent_indent=margin)
+
+
+def terminal_width() -> int:
+    """In columns."""
+    return shutil.get_terminal_size((120, 24)).columns
 
 
 def shortened(text: str, length: int) -> str:

@@ -10,7 +10,7 @@ import click
 
 from ksl.cli.app import narrate
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, emit_document
+from ksl.cli.output import Json, emit_told
 from ksl.cli.project import count
 from ksl.cli.upkeep import upkeep
 from ksl.errors import BadRequest, StoreUnopenable
@@ -33,7 +33,14 @@ def command(invocation: Invocation, file: Path, force: bool) -> None:
             f"{file} is there already. Nothing was written. Another name, or --force, which replaces it."
         )
     made = asyncio.run(_back_up(invocation, file))
-    emit_document(made, prints_json=invocation.prints_json)
+    emit_told(made, lambda: [_told(made)], prints_json=invocation.prints_json)
+
+
+def _told(made: Json) -> str:
+    from ksl.define.duration import format_size
+
+    what = f"{count(made['runs'], 'run')} with {count(made['events'], 'event')}"
+    return f"{made['file']} has {what} of {made['made_at']}, {format_size(made['bytes'])}."
 
 
 async def _back_up(invocation: Invocation, file: Path) -> Json:

@@ -13,8 +13,8 @@ import click
 
 from ksl.cli.app import narrate
 from ksl.cli.invocation import Invocation, LocalCommand, pass_invocation
-from ksl.cli.output import Json, emit_document
-from ksl.cli.project import settings_of
+from ksl.cli.output import Json, emit_told
+from ksl.cli.project import count, settings_of
 from ksl.errors import BadBackup, KslError, StoreUnopenable
 
 if TYPE_CHECKING:
@@ -36,7 +36,13 @@ def command(invocation: Invocation, file: Path, force: bool) -> None:
     done = asyncio.run(_restore(settings_of(invocation), file, force=force))
     if done["kept"] is not None:
         narrate(f"The database that was there is now {done['kept']}; remove it when you need it no more.")
-    emit_document(done, prints_json=invocation.prints_json)
+    emit_told(done, lambda: [_told(done)], prints_json=invocation.prints_json)
+
+
+def _told(done: Json) -> str:
+    what = f"{count(done['runs'], 'run')} with {count(done['events'], 'event')}"
+    damaged = f" {count(done['damaged_events'], 'event')} damaged." if done["damaged_events"] else ""
+    return f"{done['database']} is the backup of {done['made_at']} now: {what}.{damaged}"
 
 
 async def _restore(settings: Settings, file: Path, *, force: bool) -> Json:

@@ -9,7 +9,7 @@ import click
 
 from ksl.cli.connect import reading
 from ksl.cli.invocation import Command, Invocation, pass_invocation
-from ksl.cli.output import Json, emit_json, emit_table
+from ksl.cli.output import Json, emit_json, emit_table, terminal_width
 from ksl.cli.words import label, took
 from ksl.views.now_at import now_at, state_of
 
@@ -41,21 +41,25 @@ def command(
     if invocation.prints_json:
         emit_json(answer)
         return
+    runs: list[Json] = answer["runs"]
+    rest = [(run["triggered_at"], took(run), now_at(run, now_ms)) for run in runs]
+    first = [(run["run_id"], run["workflow"], label(state_of(run))) for run in runs]
+    headings = ("RUN", "WORKFLOW", "STATUS")
+    if _is_cut(first):
+        # What became of a run is worth more than its workflow's name in full.
+        headings = ("RUN", "STATUS", "WORKFLOW")
+        first = [(run["run_id"], state_of(run), run["workflow"]) for run in runs]
     emit_table(
-        ("RUN", "WORKFLOW", "STATUS", "TRIGGERED", "TOOK", "NOW AT"),
-        [
-            (
-                run["run_id"],
-                run["workflow"],
-                label(state_of(run)),
-                run["triggered_at"],
-                took(run),
-                now_at(run, now_ms),
-            )
-            for run in answer["runs"]
-        ],
+        (*headings, "TRIGGERED", "TOOK", "NOW AT"),
+        [(*one, *other) for one, other in zip(first, rest, strict=True)],
         none="No run is like that." if is_filtered else "There are no runs yet.",
     )
+
+
+def _is_cut(rows: list[tuple[str, str, str]]) -> bool:
+    """Whether the terminal is too narrow for these columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1) > terminal_width()
 
 
 async def _ask(

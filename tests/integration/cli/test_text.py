@@ -37,6 +37,26 @@ def test_runs_are_a_table(tiny: TinyServer):
     assert ksl("runs", "list", "--json").startswith('{"runs": [')
 
 
+def test_on_a_narrow_terminal_a_run_keeps_its_state(tiny: TinyServer, monkeypatch: pytest.MonkeyPatch):
+    runs = [
+        run_json("waiting", run_id="run_01m810dj5kkth8rzc9q5", workflow="publish-with-approval"),
+        run_json("failed", run_id="run_01m810era4qcq8z9rn9s", error={"type": "ValueError", "message": "no"}),
+    ]
+    tiny.answers["GET /runs"] = (200, {"runs": runs, "next_cursor": None})
+    monkeypatch.setenv("COLUMNS", "40")
+    assert ksl("runs", "list").splitlines() == [
+        "RUN                       STATUS   WORK…",
+        "run_01m810dj5kkth8rzc9q5  waiting  publ…",
+        "run_01m810era4qcq8z9rn9s  failed   gree…",
+    ]
+    monkeypatch.setenv("COLUMNS", "64")
+    assert ksl("runs", "list").splitlines()[0] == (
+        "RUN                       WORKFLOW               STATUS        …"
+    )
+    tiny.answers["GET /runs"] = (200, {"runs": [], "next_cursor": None})
+    assert ksl("runs", "list") == ""
+
+
 def test_a_run_is_shown_with_its_steps_and_its_error(tiny: TinyServer):
     def step(name: str, status: str, **more: Any) -> dict[str, Any]:
         times = {"started_at": "2026-11-21T12:00:00.000Z", "finished_at": "2026-11-21T12:00:00.250Z"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ksl.cli.app import cli
+from ksl.cli.invocation import Invocation
 
 from tests.integration.cli.test_serve import Served
 
@@ -94,6 +96,25 @@ def test_a_backup_is_a_whole_database_for_its_owner_alone(project: Path, tmp_pat
         )
         keys = connection.execute("SELECT value FROM backup WHERE key = 'hook_keys'").fetchone()[0]
     assert keys == (project / ".ksl" / "hook-keys").read_bytes()
+
+
+def test_at_a_terminal_a_backup_and_a_restore_are_a_sentence(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told(project, "workflows", "run", "short", "--input", '"a"')
+    monkeypatch.setattr(Invocation, "prints_json", property(lambda invocation: invocation.as_json))
+    file = tmp_path / "b.backup"
+
+    made = ksl(project, "backup", str(file)).stdout
+    done = ksl(project, "restore", str(file)).stdout
+
+    moment = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
+    assert re.fullmatch(
+        rf"{re.escape(str(file))} has 1 run with \d events of {moment}, [\d.]+KiB\.\n", made
+    ), made
+    database = re.escape(str(project / ".ksl" / "ksl.db"))
+    assert re.fullmatch(rf"{database} is the backup of {moment} now: 1 run with \d events\.\n", done), done
+    assert told(project, "backup", str(file), "--force", "--json")["runs"] == 1
 
 
 def test_a_backup_replaces_no_file_unless_forced(project: Path, tmp_path: Path):
