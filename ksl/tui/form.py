@@ -44,6 +44,20 @@ class FieldBox(Vertical):
         yield self.input
         yield Line(classes="wrong")
 
+    def on_mount(self) -> None:
+        if not isinstance(self.input, SelectionList | TextArea):  # they send messages alone
+            self.watch(self.input, "value", self._changed, init=False)
+
+    def on_selection_list_selected_changed(self) -> None:
+        self._changed()
+
+    def on_text_area_changed(self) -> None:
+        self._changed()
+
+    def _changed(self) -> None:
+        """What was said of the answer before is not said of the new one."""
+        self.wrong("")
+
     def pairs(self) -> Iterator[tuple[str, str]]:
         name = self.field.name
         for value in _values(self.input):

@@ -66,8 +66,7 @@ def figures(row: WorkflowRow, look: words.Look) -> Text:
     if steps is not None:
         text.append(f"{words.count(steps, 'step')}   ")
     if recent["runs"]:
-        text.append("24 h ").append(sparkline(recent["hours"], look), "cyan")
-        text.append(f" {words.count(recent['runs'], 'run')}")
+        text.append(f"{words.count(recent['runs'], 'run')} in 24 h")
     else:
         text.append("no runs in 24 h", "dim")
     if rate := failure_rate(recent):
@@ -77,6 +76,8 @@ def figures(row: WorkflowRow, look: words.Look) -> Text:
     for problem in row.shown["problems"]:
         colour = "red" if problem["severity"] == "error" else "yellow"
         text.append(f"   {problem['code']}", colour).append(f" line {problem['line']}", "dim")
+    if recent["runs"]:
+        text.append("\nby hour  ").append(sparkline(recent["hours"], look), "cyan").append("|", "dim")
     return text
 
 

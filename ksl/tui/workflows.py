@@ -171,11 +171,16 @@ class WorkflowsScreen(Framed):
         self.source = [*safe.lines(await self.client.text(f"{at}/source"))]
         self._shown = slug
         shown = next((each["description"] for each in self.workflows if each["slug"] == slug), "")
-        self.query_one("#description", Line).show(safe.line(shown or "", 300))
+        self._describe(safe.line(shown or "", 300))
         self.query_one("#drawn-pane").border_title = safe.line(slug, 60)
         self._show_figures()
         self.query_one("#source-pane").border_title = safe.line(self.canvas["file"], 80).replace("[", "(")
         self._draw()
+
+    def _describe(self, told: str) -> None:
+        line = self.query_one("#description", Line)
+        line.display = bool(told)
+        line.show(told)
 
     def _show_failure(self, row: WorkflowRow, failure: Json) -> None:
         """The traceback in the place of the source, beside the canvas that was drawn last."""
@@ -188,7 +193,7 @@ class WorkflowsScreen(Framed):
         else:
             drawn.tell("No workflow of this module was run before, so there is no canvas of it.")
         self.query_one("#drawn-pane").border_title = safe.line(f"{row.name}{version}", 60).replace("[", "(")
-        self.query_one("#description", Line).show("It cannot be imported, and starts no runs.")
+        self._describe("It cannot be imported, and starts no runs.")
         self.query_one("#source-pane").border_title = safe.line(f"{failure['file']}:{failure['line']}", 80)
         told = [*safe.lines(failure["traceback"] or failure["error"])]
         wide = max(map(len, told), default=0) + 1

@@ -83,6 +83,8 @@ async def test_nothing_is_chosen_beforehand_and_an_untouched_form_is_not_sent(se
         assert not isinstance(form.query_one(Select).value, str)  # pyright: ignore[reportUnknownMemberType]
         await pilot.press("ctrl+s")
         await until(pilot, lambda: text_of(app).count("an answer is needed here") == 4)
+        await pilot.press("y")
+        await until(pilot, lambda: text_of(app).count("an answer is needed here") == 3)
         assert (await served.run(run_id))["status"] == "waiting"
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ksl.tui import words
 from ksl.tui.lines import Lines
-from ksl.tui.workflow_lines import failure_rate, painted, rows_of, sparkline
+from ksl.tui.workflow_lines import failure_rate, figures, painted, rows_of, sparkline
 from ksl.tui.workflows import WorkflowsScreen
 
 from tests.integration.api.serving import Served, serving
@@ -150,3 +150,13 @@ def test_a_line_keeps_to_its_room(width: int) -> None:
     for row in rows_of(answer):
         assert painted(row, width, words.NICE).cell_len <= width
     assert isinstance(painted(rows_of(answer)[0], width, words.PLAIN), Text)
+
+
+def test_the_hours_of_a_workflow_stand_on_a_line_of_their_own() -> None:
+    hours = [0] * 23 + [2]
+    recent = {"runs": 2, "succeeded": 1, "failed": 1, "held": 0, "hours": hours}
+    shown: dict[str, object] = {"slug": "x", "steps": 2, "recent": recent, "problems": []}
+    [row] = rows_of({"workflows": [shown], "failures": []})
+    words_, bars = figures(row, words.NICE).plain.split("\n")
+    assert words_ == "2 steps   2 runs in 24 h, 50% failed"
+    assert bars == f"by hour  {' ' * 23}█|"
