@@ -11,7 +11,9 @@ from ksl.tui import safe, words
 from ksl.tui.words import Json
 from ksl.views.frames import frames_json
 
-SHOWN = 40  # lines of a message; enter shows all of it
+# Of a message, so that the lines of source below it are still to be seen; enter shows all of it.
+SHOWN = 40  # lines
+LONG = 600  # characters of one
 
 
 def error_lines(error: Json | None, folder: Path | None = None) -> Iterator[Text]:
@@ -21,7 +23,7 @@ def error_lines(error: Json | None, folder: Path | None = None) -> Iterator[Text
         return
     head = " ".join(filter(None, [str(error.get("code") or ""), str(error.get("type") or "")]))
     message = str(error.get("message", error.get("reason", "")))
-    first, *rest = [*safe.lines(message)][:SHOWN] or [""]
+    first, *rest = [safe.line(each, LONG) for each in message.splitlines()[:SHOWN]] or [""]
     yield Text.assemble((safe.line(head), "bold red"), ": " if head else "", first)
     for each in rest:
         yield Text(f"  {each}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ksl.tui.error_lines import error_lines
 from ksl.tui.inspection import attempt_lines, span_lines
 from ksl.tui.words import NICE
 
@@ -52,3 +53,15 @@ def test_each_attempt_has_its_line_and_a_failed_one_its_error() -> None:
         "✓ try 2  250ms   00:00:00.000",
     ]
     assert [line.plain for line in attempt_lines(events, "", NICE)] == ["Choose a step to see its attempts."]
+
+
+def test_a_long_message_leaves_room_for_where_it_was_raised() -> None:
+    traceback = (
+        'Traceback (most recent call last):\n  File "actions/a.py", line 7, in pay\n    raise Oops(text)\n'
+    )
+    error = {"type": "Oops", "message": "x " * 200_000 + "\nsecond", "traceback": traceback}
+    lines = [line.plain for line in error_lines(error)]
+    assert sum(map(len, lines)) < 1_000
+    assert lines[0].startswith("Oops: x x") and lines[0].endswith("…")
+    assert lines[1] == "  second"
+    assert any("actions/a.py:7 in pay" in line for line in lines)
