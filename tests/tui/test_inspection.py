@@ -62,6 +62,7 @@ def test_a_long_message_leaves_room_for_where_it_was_raised() -> None:
     error = {"type": "Oops", "message": "x " * 200_000 + "\nsecond", "traceback": traceback}
     lines = [line.plain for line in error_lines(error)]
     assert sum(map(len, lines)) < 1_000
-    assert lines[0].startswith("Oops: x x") and lines[0].endswith("…")
+    assert lines[0].startswith("Oops: x x")
+    assert lines[0].endswith("…")
     assert lines[1] == "  second"
     assert any("actions/a.py:7 in pay" in line for line in lines)
