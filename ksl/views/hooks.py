@@ -13,8 +13,8 @@ from ksl.views.values import JsonObject, is_object, value_of
 
 _NO_KEY = (
     "The key {}, from which its link was made, is not in the file hook-keys of the data folder. Whoever has the link "
-    "can use it; to see it again, put that file back from a backup. Here and with `ksl hooks resume` it can be "
-    "answered without."
+    "can use it; to see it again, put the line of that key back into the file. Here and with `ksl hooks resume` it "
+    "can be answered without."
 )
 
 

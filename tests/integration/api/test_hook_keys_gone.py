@@ -90,3 +90,19 @@ async def test_the_link_is_shown_again_when_the_key_is_back(folder: Path) -> Non
     (folder / "moved").rename(folder / ".ksl" / "hook-keys")
     async with serving(folder) as served:
         assert (await listed(served, run_id))["url"].endswith(link)
+
+
+async def test_a_fork_of_a_run_whose_key_is_gone_is_answered_too(folder: Path) -> None:
+    run_id, link = await asked_and_key_moved_away(folder, "both")
+    async with serving(folder) as served:
+        answer = await served.client.post(f"/runs/{run_id}/fork", json={"at": "step:hook~2#0"})
+        assert answer.status_code in (200, 201, 202), answer.text
+        fork = answer.json()["run_id"]
+        await served.runtime.settled(fork, timeout_s=20, waits=True)
+        hooks = (await served.client.get("/hooks", params={"run_id": fork})).json()["hooks"]
+        for hook in hooks:
+            body = {"step": hook["step"], "payload": {"approved": True}}
+            answer = await served.client.post(f"/runs/{fork}/hooks/resume", json=body)
+            assert answer.status_code == 200, answer.text
+        assert (await served.settled(fork))["status"] == "succeeded"
+        assert (await served.stranger.post(link, json={"approved": True})).status_code == 200
