@@ -20,6 +20,7 @@ from ksl.agent.message import (
     user,
 )
 from ksl.agent.output import ASKED_AGAIN_MAX, Misfit, Wanted
+from ksl.agent.services import Bound
 from ksl.agent.tool_set import ToolError
 from ksl.agent.toolbox import Begun, Toolbox
 from ksl.agent.turn import OPEN, SUMMARY, TURN, Conversation, OpenedSession, answered, said, use_of
@@ -56,25 +57,37 @@ _LEAVES = (
     "UnknownModel",
     "ModelKeyMissing",
 )
+# A step is not tried again for these, but a model may ask for something else.
+_TOLD = ("NotEncodable", "PayloadTooLarge")
 
 
-def body_of(agent: Agent, asked: Asked, output: Any, *, parent: str | None = None) -> Inside:
+def body_of(
+    agent: Agent, asked: Asked, output: Any, *, parent: str | None = None, bounds: Sequence[Bound] = ()
+) -> Inside:
+    """`parent`: the session of the agent that this one works for, with what bounds that one."""
+
     def body(steps: InsideSteps) -> Coroutine[Any, Any, bytes]:
-        return _Prompt(agent, asked, output, steps, parent).answer()
+        return _Prompt(agent, asked, output, steps, parent, bounds).answer()
 
     return body
 
 
 class _Prompt:
     def __init__(
-        self, agent: Agent, asked: Asked, output: Any, steps: InsideSteps, parent: str | None
+        self,
+        agent: Agent,
+        asked: Asked,
+        output: Any,
+        steps: InsideSteps,
+        parent: str | None,
+        bounds: Sequence[Bound],
     ) -> None:
         self._agent = agent
         self._asked = asked
         self._steps = steps
         self._parent = parent
         self._wanted = Wanted(output)
-        self._conversation = Conversation(agent, self._wanted, step=steps.step_id)
+        self._conversation = Conversation(agent, self._wanted, step=steps.step_id, bounds=bounds)
         self._use = NO_USE
         self._failures: Counter[str] = Counter()  # turns in a row, by tool
         self._misfits = 0
@@ -119,7 +132,9 @@ class _Prompt:
             self._agent,
             opened.offers,
             session_id=opened.session_id,
-            body_of=lambda agent, asked, output: body_of(agent, asked, output, parent=opened.session_id),
+            body_of=lambda agent, asked, output: body_of(
+                agent, asked, output, parent=opened.session_id, bounds=conversation.bounds
+            ),
             spent=lambda result: self._spent(result.usage),
         )
         conversation.tools = toolbox.specs
@@ -220,7 +235,7 @@ def _why(outcome: BaseException) -> str:
         case StepInterrupted():
             raise outcome
         case StepFailed():
-            if outcome.type in _LEAVES or getattr(outcome, "fatal", False):
+            if outcome.type in _LEAVES or (getattr(outcome, "fatal", False) and outcome.type not in _TOLD):
                 raise outcome
             return outcome.message if outcome.type == "ToolError" else f"{outcome.type}: {outcome.message}"
         case ToolError() | HookTimeout() | HookRejected():

@@ -34,7 +34,7 @@ class LlmAction(Action[..., Any]):
     ) -> Any:
         services = await services_of(context)
         if context.run_id:
-            await services.check_budgets(None, run_id=context.run_id, step=context.step_id, prompt=None)
+            await services.check_budgets((), run_id=context.run_id, step=context.step_id)
         asked = await services.model(model, context)
         messages = [request([{**user(prompt), "starts_prompt": True}])]
         context._use = NO_USE  # pyright: ignore[reportPrivateUsage]

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """A budget, and the agent's step whose turns it bounds, with those of agents below."""
+
+    budget: Budget
+    step: str
+
+
 class Opened(msgspec.Struct, frozen=True):
     """A session with one more prompt in it."""
 
@@ -51,12 +58,10 @@ class Services(Protocol):
         """The messages of the session's prompts before that of the step, from the newest summary on."""
         ...
 
-    async def check_budgets(
-        self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None
-    ) -> None:
-        """Whether one more turn may be made. `prompt` is the agent's step, None for `prompt_llm`.
+    async def check_budgets(self, bounds: Sequence[Bound], *, run_id: str, step: str) -> None:
+        """Whether one more turn may be made. `bounds`: of the agent that asks, and of those above it.
 
-        Errors: BudgetExceeded; RetryLater where the run was held.
+        Errors: BudgetExceeded; Withdrawn where the run was held.
         """
         ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from ksl.agent.around import services_of
 from ksl.agent.message import request, response, text_of, user
 from ksl.agent.model import Question
+from ksl.agent.services import Bound
 from ksl.agent.telling import told_by
 from ksl.agent.tool_context import tool_context
 from ksl.agent.tool_set import Offer, ToolContext, ToolSet, ToolSpec
@@ -48,10 +49,12 @@ class OpenedSession(msgspec.Struct):
 class Conversation:
     """One prompt of an agent, as far as it has come. Rebuilt from the recorded steps on every replay."""
 
-    def __init__(self, agent: Agent, wanted: Wanted, *, step: str) -> None:
+    def __init__(self, agent: Agent, wanted: Wanted, *, step: str, bounds: Sequence[Bound] = ()) -> None:
+        """`bounds`: of the agents that this one works for."""
         self.agent = agent
         self.wanted = wanted
         self.step = step  # the agent's, which the others lie below
+        self.bounds = [*([] if agent.budget is None else [Bound(agent.budget, step)]), *bounds]
         self.session_id = ""
         self.compact_at: int | None = None
         self.tools: list[ToolSpec] = []
@@ -130,9 +133,7 @@ class _Turn(AgentAction):
         conversation = self.conversation
         agent = conversation.agent
         if context.run_id:
-            await services.check_budgets(
-                agent.budget, run_id=context.run_id, step=context.step_id, prompt=conversation.step
-            )
+            await services.check_budgets(conversation.bounds, run_id=context.run_id, step=context.step_id)
         model = await services.model(agent.model, context)
         messages = await conversation.whole(services, context)
         streams = agent.stream and self.is_told

@@ -16,7 +16,7 @@ import msgspec
 from ksl.agent.keys import key_credential, key_in
 from ksl.agent.model import Model, Question, Reply
 from ksl.agent.models import Models, providers_of
-from ksl.agent.services import Opened
+from ksl.agent.services import Bound, Opened
 from ksl.agent.telling import Telling
 from ksl.agent.tool_set import ToolError, ToolSet
 from ksl.agent.tools import tool_sets
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ksl.build.config import Settings
     from ksl.define.action import ActionContext
     from ksl.define.agent import Agent
-    from ksl.define.budget import Budget
     from ksl.define.credential import Credential, Credentials, CredentialSource
     from ksl.engine.host import Clock
     from ksl.log.store import Store
@@ -98,10 +97,8 @@ class AgentServices:
             self._store, session_id, run_id=run_id, step=step, add=self._add, now_ms=self._clock.now_ms
         )
 
-    async def check_budgets(
-        self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None
-    ) -> None:
-        await self._spending.check(agent_budget, run_id=run_id, step=step, prompt=prompt)
+    async def check_budgets(self, bounds: Sequence[Bound], *, run_id: str, step: str) -> None:
+        await self._spending.check(bounds, run_id=run_id, step=step)
 
     def telling(
         self, run_id: str, step: str, session_id: str | None, attempt: int
@@ -269,9 +266,7 @@ class ScriptServices:
     async def earlier(self, session_id: str, *, run_id: str, step: str) -> list[Json]:
         return []
 
-    async def check_budgets(
-        self, agent_budget: Budget | None, *, run_id: str, step: str, prompt: str | None
-    ) -> None:
+    async def check_budgets(self, bounds: Sequence[Bound], *, run_id: str, step: str) -> None:
         return None
 
     def telling(

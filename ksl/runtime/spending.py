@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +13,7 @@ from ksl.errors import BudgetExceeded, WrongState
 from ksl.records.model_use import NO_USE, ModelUse
 
 if TYPE_CHECKING:
+    from ksl.agent.services import Bound
     from ksl.build.config import Settings
     from ksl.engine.host import Clock
     from ksl.log.store import Store
@@ -46,16 +47,16 @@ class Spending:
         self._today = NO_USE
         self._counting = asyncio.Lock()
 
-    async def check(self, agent: Budget | None, *, run_id: str, step: str, prompt: str | None) -> None:
+    async def check(self, bounds: Sequence[Bound], *, run_id: str, step: str) -> None:
         """Errors: BudgetExceeded; Withdrawn after the run was held."""
         row = await self._store.run(run_id)
         workflow = None if row is None else self._runtime.project.workflows.get(row.workflow)
         of_run = None if workflow is None else workflow.budget
-        if agent is not None or of_run is not None:
+        if bounds or of_run is not None:
             granted = await self._since_grant(run_id)
-            if agent is not None and prompt is not None:
-                below = [event for event in granted.events if (event.step or "").startswith(f"{prompt}/")]
-                await self._check(agent, _sum(below), f"the agent of step {prompt}", run_id, step)
+            for bound in bounds:
+                below = [event for event in granted.events if (event.step or "").startswith(f"{bound.step}/")]
+                await self._check(bound.budget, _sum(below), f"the agent of step {bound.step}", run_id, step)
             if of_run is not None:
                 await self._check(of_run, _sum(granted.events), f"run {run_id}", run_id, step)
         if self._daily is not None:

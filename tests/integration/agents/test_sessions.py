@@ -212,6 +212,33 @@ async def test_a_day_has_a_budget_over_all_runs(world: World) -> None:
     assert (await world.run()).status == "succeeded"
 
 
+@pytest.mark.parametrize("at_the_bound", ["raise", "hold"])
+async def test_a_budget_bounds_agents_below_at_each_of_their_turns(world: World, at_the_bound: str) -> None:
+    call: Json = {"calls": [{"name": "echo", "args": {"value": "on"}}], "usage": USE}
+    above = script("above", [{"calls": [{"name": "below", "args": {"message": "Go."}}]}, "Done."])
+    below = script("below", [call, call, call, call, "Well."])
+    await world.load(
+        dedent(f"""
+            bound = Budget(tokens=250, on_exceeded={at_the_bound!r})
+            below = Agent("below", model={below!r}, tools=[echo], memory=False)
+            above = Agent("above", model={above!r}, tools=[below], memory=False, budget=bound)
+
+            @workflow
+            async def w(input: None) -> Any:
+                return (await above.prompt("Go.")).text
+        """)
+    )
+
+    done = await world.run()
+
+    assert done.status == ("failed" if at_the_bound == "raise" else "held")
+    assert "the agent of step above#0" in done.error["message"]
+    assert [step for step in done.steps() if "turn" in step] == [
+        "above#0/turn#0",
+        *[f"above#0/below#0/turn#{number}" for number in range(3)],
+    ]
+
+
 async def test_what_a_fork_keeps_is_counted_once(world: World) -> None:
     model = script("forked", [{"text": "ok", "usage": USE}])
     await world.load(

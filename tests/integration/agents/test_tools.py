@@ -250,3 +250,37 @@ def _all() -> Any:
     from ksl.records import RunFilter
 
     return RunFilter()
+
+
+async def test_a_result_that_cannot_be_stored_is_told_to_the_model(world: World) -> None:
+    model = script(
+        "storing",
+        [
+            {"calls": [{"name": "nothing", "args": {}}, {"name": "much", "args": {}}]},
+            lambda messages: [part["content"] for part in messages[-1]["parts"]].__repr__(),
+        ],
+    )
+    await world.load(
+        dedent(f"""
+            @action
+            async def nothing() -> float:
+                return float("nan")
+
+            @action
+            async def much() -> str:
+                return "x" * 2_000_000
+
+            robot = Agent("robot", model={model!r}, tools=[nothing, much], memory=False)
+
+            @workflow
+            async def w(input: None) -> Any:
+                return (await robot.prompt("Go.")).text
+        """),
+        settings='[limits]\npayload = "1MiB"\n',
+    )
+
+    done = await world.run()
+
+    assert done.status == "succeeded"
+    assert "NotEncodable" in done.output
+    assert "PayloadTooLarge" in done.output
