@@ -102,8 +102,8 @@ def how_to_go_on(run: Json, *, carries_on: bool, open_hooks: int = 0) -> str:
             due = _earliest(run)
             until = f" until {_moment(due)}" if due is not None else ""
             soon = next_attempt(run, time.time())
-            standing = f"waits for {soon}" if soon else f"is {run['status']}{until}"
-            state = f"Run {run_id} {standing} and is stored."
+            standing = f"is stored and waits for {soon}" if soon else f"is {run['status']}{until} and stored"
+            state = f"Run {run_id} {standing}."
             return (
                 f"{state} The server carries on; follow it with `ksl runs tail {run_id}`."
                 if carries_on

@@ -77,7 +77,7 @@ def test_a_run_that_waits_says_for_what_and_exits_3():
         (run("queued"), "`ksl serve` carries on"),
         (
             run("queued", retrying={"step": None, "attempt": 2, "attempts": 0, "next_attempt_at": PAST}),
-            "waits for attempt 2 now and is stored",
+            "is stored and waits for attempt 2 now.",
         ),
     ],
 )
