@@ -25,7 +25,8 @@ _WATCHED = (".py", ".md", ".toml")
 
 class Development:
     """`tell` narrates. `serve_flags` go to `ksl serve`; its stderr goes to `output`, or to ours. With `any_port` the
-    first server takes whichever is free, and the later ones the same: links and screens go on working."""
+    first server takes whichever is free, and the later ones the same: links and screens go on working. `why_none`: why
+    no server runs, while none does."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Development:
         self._stopping: Process | None = None
         self._changes: set[Path] = set()
         self._changed = asyncio.Event()
+        self.why_none = "the server has not started yet"
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Until `stopped` is set; then the server has ended too."""
@@ -64,6 +66,7 @@ class Development:
                 elif self._server is not None and self._server.returncode is not None:
                     code = self._server.returncode
                     self._server = None
+                    self.why_none = f"the server ended with exit code {code}; a changed file starts it"
                     self._tell(
                         f"The server ended with exit code {code}. It starts again when a file changes."
                     )
@@ -102,12 +105,13 @@ class Development:
         """Starts the code as it is now, if it loads; what runs goes on otherwise."""
         loads = await self._check()
         if not loads:
-            self._tell(
-                "This code does not load, so the server goes on with what it has."
-                if self._server is not None
-                else "This code does not load, so no server runs. It starts when a file changes."
-            )
+            if self._server is not None:
+                self._tell("This code does not load, so the server goes on with what it has.")
+            else:
+                self._tell("This code does not load, so no server runs. It starts when a file changes.")
+                self.why_none = "this code does not load; a changed file starts the server"
             return
+        self.why_none = "the server has not started yet"
         await self._stop()
         self._server = await asyncio.create_subprocess_exec(
             *_ksl(self._folder), "serve", *self._flags,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,11 +41,12 @@ class NamedDoor:
 
 
 class ProjectDoors:
-    """The server of a project while one runs. `stored` False: it waits for one, and does not open the database."""
+    """The server of a project while one runs. With `why_none`, which says why there is none, it waits for one and does
+    not open the database."""
 
-    def __init__(self, settings: Settings, *, stored: bool = True) -> None:
+    def __init__(self, settings: Settings, *, why_none: Callable[[], str] | None = None) -> None:
         self._settings = settings
-        self._wants_stored = stored
+        self._why_none = why_none
         self._stored: Door | None = None
         self._opened = AsyncExitStack()
 
@@ -55,8 +57,8 @@ class ProjectDoors:
             # The database of a running server is the server's: engine.md has the why.
             await self.aclose()
             return Door(holder.url, read_token(data))
-        if not self._wants_stored:
-            raise Lost("the server has not started yet")
+        if self._why_none is not None:
+            raise Lost(self._why_none())
         if self._stored is None or self._is_first_run():
             await self.aclose()
             try:

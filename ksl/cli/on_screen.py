@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import IO
 
@@ -28,7 +28,11 @@ async def develop_on_screen(
     def tell(text: str) -> None:
         log.tell(REDACTOR.text(text))
 
-    async with _heard(log) as output:
+    def hear(line: str) -> None:
+        log.tell(line)
+        app.link.look()  # a server that says something may have just started
+
+    async with _heard(hear) as output:
         development = Development(
             settings.folder,
             settings.data_folder,
@@ -38,7 +42,7 @@ async def develop_on_screen(
             output=output,
         )
         app = KslApp(
-            ProjectDoors(settings, stored=False),
+            ProjectDoors(settings, why_none=lambda: development.why_none),
             ascii=ascii,
             log=log,
             folder=settings.folder,
@@ -65,8 +69,8 @@ async def develop_on_screen(
 
 
 @asynccontextmanager
-async def _heard(log: ServerLog) -> AsyncGenerator[IO[bytes]]:
-    """A file for the server's stderr; each line of it is narrated."""
+async def _heard(tell: Callable[[str], None]) -> AsyncGenerator[IO[bytes]]:
+    """A file for the server's stderr; each line of it is told."""
     ours, theirs = os.pipe()
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -76,7 +80,7 @@ async def _heard(log: ServerLog) -> AsyncGenerator[IO[bytes]]:
 
     async def hear() -> None:
         while line := await reader.readline():
-            log.tell(line.decode(errors="replace").rstrip("\n"))
+            tell(line.decode(errors="replace").rstrip("\n"))
 
     hearing = asyncio.create_task(hear())
     try:

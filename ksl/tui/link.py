@@ -161,10 +161,14 @@ class Link:
             await asyncio.sleep(APPLIED_S)
 
     async def _wait(self, seconds: int) -> None:
+        self._looks.clear()
         for left in range(seconds, 0, -1):
             self.retry_in_s = left
             self._set("lost")
-            await asyncio.sleep(1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._looks.wait()
+                    return
 
     def _set(self, state: State) -> None:
         self.state = state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ksl.log.lock import read_holder
 
 pytestmark = [
     pytest.mark.process,
@@ -127,3 +130,19 @@ def test_a_run_is_started_answered_and_travelled_back_in(
     assert "receipt = 'o-115: reserved'" in shown
     terminal.keys("7")
     terminal.until("ksl serves")
+
+
+def test_a_server_that_is_killed_is_said_to_be_and_is_found_as_soon_as_it_runs_again(
+    terminal: Terminal, folder: Path
+) -> None:
+    terminal.until("● live")
+    holder = read_holder(folder / ".ksl")
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    terminal.until(r"✗ lost +the server ended with exit code -9; a changed file starts it")
+    terminal.until("retry in 1[0-5] s")
+    flow = next((folder / "workflows").glob("*.py"))
+    flow.write_text(flow.read_text() + "\n")
+    terminal.keys("7")
+    shown = terminal.until("● live")
+    assert "Changed: " in shown
