@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from ksl.cli.invocation import Command, Invocation, pass_invocation
 from ksl.cli.output import Json, emit_json, emit_table
 from ksl.cli.project import settings_of
 
-PATIENCE_S = 3.0  # with one server
+if TYPE_CHECKING:
+    import httpx
+
+PATIENCE_S = 3.0  # with one server, from the first byte to the last
+_LIST_BYTES_MAX = 4 * 1024 * 1024
 
 
 @click.command(cls=Command, name="models")
@@ -73,18 +79,34 @@ async def _look(address: str, key: str) -> Json:
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE_S, headers=headers) as client:
-            answer = await client.get(f"{address}/models")
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            httpx.AsyncClient(timeout=PATIENCE_S, headers=headers) as client,
+            client.stream("GET", f"{address}/models") as answer,
+        ):
             answer.raise_for_status()
-            return {"models": sorted(str(each["id"]) for each in answer.json()["data"])}
+            listed = msgspec.json.decode(await _read(answer))
+            return {"models": sorted(str(each["id"]) for each in listed["data"])}
     except httpx.HTTPStatusError as error:
         if error.response.status_code in (404, 405):
             return {"models": []}  # it is there, and has no such list
         return {"ready": False, "hint": f"answers {error.response.status_code}"}
-    except httpx.HTTPError as error:
+    except TimeoutError:
+        return {"ready": False, "hint": f"came to no end in {PATIENCE_S:g} s"}
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return {"ready": False, "hint": f"does not answer: {error or type(error).__name__}"}
     except (ValueError, KeyError, TypeError):
         return {"models": []}
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    """Errors: ValueError where it is more than a list of models can be."""
+    found = bytearray()
+    async for piece in answer.aiter_bytes():
+        found += piece
+        if len(found) > _LIST_BYTES_MAX:
+            raise ValueError
+    return bytes(found)
 
 
 def _few(names: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -223,3 +225,33 @@ async def test_models_shows_which_server_answers(folder: Path) -> None:
 
     assert gone["ready"] is False
     assert "does not answer" in gone["hint"]
+
+
+async def test_a_list_of_models_without_end_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ksl.cli.commands import models
+
+    serving: list[Any] = []
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+            while "/fast/" in head:
+                writer.write(b" " * 65_536)
+                await writer.drain()
+            await reader.read()
+        with contextlib.suppress(ConnectionError):
+            writer.close()
+            await writer.wait_closed()
+
+    monkeypatch.setattr(models, "PATIENCE_S", 0.3)
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        monkeypatch.setattr(models, "_LIST_BYTES_MAX", 100_000)
+        fast = await models._look(f"{address}/fast/v1", KEY)  # pyright: ignore[reportPrivateUsage]
+        slow = await models._look(f"{address}/slow/v1", KEY)  # pyright: ignore[reportPrivateUsage]
+        await asyncio.gather(*serving)
+
+    assert fast == {"models": []}
+    assert slow["ready"] is False
