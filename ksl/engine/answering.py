@@ -99,18 +99,19 @@ class Answering:
         return state
 
     async def _refuse(self, run_id: str, step: str) -> None:
-        """Raises what the hook's stored state says, if it says anything."""
+        """Raises what the hook's stored state says, if it says anything. Whoever has the link alone reads it too, so it
+        does not name the run."""
         await self._engine.store.flush()
         for row in await self._engine.store.hooks(run_id=run_id, only_open=False):
             if row.step != step:
                 continue
             if row.status in ("resumed", "rejected"):
                 who = f" by {row.answered_by}" if row.answered_by else ""
-                raise HookAnswered(f"hook {step} of run {run_id} was answered already{who} ({row.status}).")
+                raise HookAnswered(f"hook {step} was answered already{who} ({row.status}).")
             if row.status == "expired":
-                raise HookClosed(f"hook {step} of run {run_id} expired: nobody answered it in time.")
+                raise HookClosed(f"hook {step} expired: nobody answered it in time.")
             if row.status == "closed":
-                raise HookClosed(f"hook {step} of run {run_id} is closed: the run has ended.")
+                raise HookClosed(f"hook {step} is closed: its run has ended.")
             return
         raise UnknownHook(f"run {run_id} has no hook {step}.")
 

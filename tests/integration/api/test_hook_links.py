@@ -59,6 +59,7 @@ async def test_a_second_answer_is_409_and_changes_nothing(served: Served) -> Non
     await served.stranger.post(link, json={"approved": True})
     second = await served.stranger.post(link, json={"approved": False})
     assert (second.status_code, second.json()["code"]) == (409, "KSL421")
+    assert run_id not in second.text  # whoever has the link need not know the run
     assert (await served.stranger.post(f"{link}/reject")).status_code == 409
     assert (await served.settled(run_id))["output"]["approved"] is True
 
@@ -108,6 +109,7 @@ async def test_expired_is_told_from_answered_while_the_run_goes_on_and_after_its
 
     async def answered(link: str) -> tuple[int, str | None]:
         answer = await served.stranger.post(link, json="yes")
+        assert run_id not in answer.text
         return answer.status_code, answer.json().get("code")
 
     assert await answered(first) == (410, "KSL422")
