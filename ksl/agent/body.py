@@ -162,7 +162,8 @@ class _Prompt:
             return  # it is over, or only to be asked again
         output = await self._steps.action(SUMMARY.of(conversation), (), {}, key="summary")
         self._spent(use_of(output))
-        conversation.sum_up(said(output), [user(self._asked.message)])
+        if summary := said(output):
+            conversation.sum_up(summary, [user(self._asked.message)])
         conversation.messages.append(newest)
 
     async def _call(self, toolbox: Toolbox, calls: Sequence[ToolCall]) -> list[Json]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ksl.agent.message import OUTPUT_TOOL, calls_of, request, response, text_of, tool_return, user
-from ksl.agent.turn import summary_text
+from ksl.agent.message import OUTPUT_TOOL, calls_of, request, response, tool_return, user
+from ksl.agent.turn import said, summary_text
 from ksl.records import Event
 from ksl.records.model_use import NO_USE, ModelUse
 
@@ -58,8 +58,8 @@ def answered(messages: Sequence[Json]) -> list[Json]:
     """The same, with an answer to each call of the last response: a vendor refuses calls that have none."""
     if not messages or messages[-1]["kind"] != "response":
         return list(messages)
-    said = {True: "Taken.", False: "It was interrupted; whether it took effect is not known."}
-    returns = [tool_return(call, said[call.name == OUTPUT_TOOL]) for call in calls_of(messages[-1]["parts"])]
+    told = {True: "Taken.", False: "It was interrupted; whether it took effect is not known."}
+    returns = [tool_return(call, told[call.name == OUTPUT_TOOL]) for call in calls_of(messages[-1]["parts"])]
     return [*messages, request(returns)] if returns else list(messages)
 
 
@@ -78,9 +78,9 @@ def _take(found: Transcript, event: Event, inner: str, *, summed_up: bool) -> No
             use = event.meta.model_use or NO_USE
             turn = Turn(event.step or "", use, event.meta.started_at_ms, event.meta.finished_at_ms)
             found.turns.append(turn)
-        case "summary", "agent-summary" if summed_up:
+        case "summary", "agent-summary" if summed_up and (summary := said(json.loads(event.data or b"{}"))):
             newest = found.messages.pop()
-            sum = summary_text(text_of(json.loads(event.data or b"{}")["parts"]))
+            sum = summary_text(summary)
             asked = (found.started or {}).get("message", "")
             found.messages = [request([user(sum), user(asked)]), newest]
             found.is_whole = False

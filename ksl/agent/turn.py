@@ -198,7 +198,8 @@ def use_of(output: Json) -> ModelUse:
 
 
 def said(output: Json) -> str:
-    return text_of(output["parts"])
+    """Empty where a model said nothing that can be read: then there is no summary to go on from."""
+    return text_of(output["parts"]).strip()
 
 
 def answered(output: Json) -> Json:

@@ -129,6 +129,23 @@ async def test_a_long_conversation_goes_on_from_a_sum_of_it(world: World) -> Non
     await world.crash_everywhere(done.run_id)
 
 
+async def test_a_conversation_of_which_there_is_no_sum_goes_on_as_it_is(either: World) -> None:
+    world = either
+
+    def silent_or_call(messages: Any) -> Any:
+        if "about to be replaced by a summary" in heard(messages):
+            return " "
+        return {"calls": [{"name": "echo", "args": {"value": "x"}}], "usage": {"input_tokens": 2_000}}
+
+    await world.load(flow(script("silent", [silent_or_call, heard]), options=", compact_at=1_000"))
+
+    text, session = (await world.run("w", {"message": "Echo x."})).output
+    more = await world.run("w", {"message": "And?", "session": session})
+
+    assert text == "Echo x. | x"
+    assert "Echo x. | x | Echo x. | x | And?" in more.output[0]
+
+
 BUDGET = [{"calls": [{"name": "echo", "args": {"value": n}}], "usage": USE} for n in range(20)]
 
 
