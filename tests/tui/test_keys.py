@@ -135,6 +135,14 @@ def test_the_guide_has_the_table_of_all_keys() -> None:
     assert table() in GUIDE.read_text(encoding="utf-8"), f"put this into {GUIDE.name}:\n{table()}"
 
 
+def test_the_example_of_the_guide_is_one_that_starts(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(\[tui\.keys\].*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert example is not None
+    (tmp_path / "ksl.toml").write_text(example[1])
+    keys = load_settings(tmp_path).tui.keys
+    assert len(keymap_of(keys)) == 3
+
+
 def test_every_id_is_in_the_guide() -> None:
     told = GUIDE.read_text(encoding="utf-8")
     ids = {binding.id for of in classes_with_keys() for binding in own_bindings(of)}
