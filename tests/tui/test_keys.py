@@ -91,7 +91,7 @@ async def test_the_palette_has_everything_that_a_key_does_and_the_help_shows_it(
     async with shown(served) as (app, pilot):
         for name in TABS:
             if name != "run":
-                await pilot.press(str(TABS.index(name) + 1))
+                await pilot.press(str([*TABS].index(name) + 1))
                 await until(pilot, lambda name=name: getattr(app.screen, "tab", "") == name)  # type: ignore[misc]
             said = {command.title for command in app.get_system_commands(app.screen)}  # type: ignore[arg-type]
             wanted = {binding.description for binding in bindings(type(app.screen)) if binding.description}

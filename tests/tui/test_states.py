@@ -36,7 +36,7 @@ class Seat:
     ) -> None:
         """The screen says all this, at each size."""
         if getattr(self.app.screen, "tab", "") != tab:
-            await self.pilot.press(str(TABS.index(tab) + 1))
+            await self.pilot.press(str([*TABS].index(tab) + 1))
             await until(self.pilot, lambda: getattr(self.app.screen, "tab", "") == tab)
         for size in sizes:
             await self.pilot.resize_terminal(*size)
