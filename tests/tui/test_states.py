@@ -98,7 +98,7 @@ async def test_with_a_run_that_failed(served: Served) -> None:
         await seat.sees("triggers", "It has not fired yet")
         await pilot.press("5", "j")
         await pilot.resize_terminal(120, 40)
-        await until(pilot, lambda: "1 run, 100% failed" in text_of(app))
+        await until(pilot, lambda: "1 run in 24 h, 100% failed" in text_of(app))
         await seat.sees("system", "ready")
 
 
