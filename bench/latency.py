@@ -53,7 +53,7 @@ def _hook(place: Place) -> Sample:
                 started = await runtime.start("approval", b"null")
                 await runtime.settled(started.run.run_id, timeout_s=10, waits=True)
                 (hook,) = await runtime.store.hooks(run_id=started.run.run_id)
-                token = runtime.hook_url(hook).rpartition("/")[2]
+                token = str(runtime.hook_url(hook)).rpartition("/")[2]
                 began = perf_counter()
                 await runtime.resume(token, b'{"approved": true}')
                 row = await runtime.settled(started.run.run_id, timeout_s=10)

@@ -102,7 +102,7 @@ async def test_expired_is_told_from_answered_while_the_run_goes_on_and_after_its
     links: list[str] = []
     while len(links) < 2:
         listed = [row for row in await served.runtime.store.hooks(only_open=False) if row.run_id == run_id]
-        links = [served.runtime.hook_url(row).removeprefix(served.url) for row in listed]
+        links = [str(served.runtime.hook_url(row)).removeprefix(served.url) for row in listed]
     first, second = links
     while "hook_expired" not in [event["type"] for event in (await served.run(run_id, "events"))["events"]]:
         pass

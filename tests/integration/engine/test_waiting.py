@@ -159,6 +159,7 @@ async def test_the_token_carries_256_bits_and_only_its_hash_is_stored(disk: Worl
     await disk.run()
     (hook,) = await disk.store.hooks()
     url = disk.runtime.hook_url(hook)
+    assert url is not None
     token = url.rpartition("/")[2]
     assert token == disk.stage.ledger[0][1]
     assert len(token) == 43
